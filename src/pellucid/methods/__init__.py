@@ -1,0 +1,1 @@
+"""Floor 2: methods, each a short conversation."""

@@ -1,0 +1,77 @@
+"""A value that carries its own error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Independent errors add in squares; an unknown error stays unknown."""
+    return None if a is None or b is None else torch.hypot(a, b)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """`value` with its `numerical` and `sampling` error (one standard error), all of one shape.
+
+    None means unknown, zero means exact. `notes` are codes for the verdict (`converged.not`).
+    `place` says over which features the value is laid where that is not the case's own layout.
+    """
+
+    value: Tensor
+    numerical: Tensor | None = None
+    sampling: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    place: Any = None
+
+    @classmethod
+    def exact(cls, value: Tensor) -> Estimate:
+        zero = torch.zeros((), dtype=value.dtype, device=value.device).expand_as(value)
+        return cls(value, zero, zero)
+
+    @classmethod
+    def of(cls, value: Estimate | Tensor) -> Estimate:
+        return value if isinstance(value, Estimate) else cls.exact(value)
+
+
+    def __mul__(self, factor: Tensor | float) -> Estimate:
+        size = abs(factor)
+        return replace(
+            self,
+            value=self.value * factor,
+            numerical=None if self.numerical is None else self.numerical * size,
+            sampling=None if self.sampling is None else self.sampling * size,
+        )
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, by: float) -> Estimate:
+        return self * (1.0 / by)
+
+    def __neg__(self) -> Estimate:
+        return replace(self, value=-self.value)
+
+    def __add__(self, other: Estimate | Tensor | float) -> Estimate:
+        if isinstance(other, Estimate):
+            return Estimate(
+                self.value + other.value,
+                _added(self.numerical, other.numerical),
+                _added(self.sampling, other.sampling),
+                tuple(dict.fromkeys(self.notes + other.notes)),
+                self.place,
+            )
+        return replace(self, value=self.value + other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Estimate | Tensor | float) -> Estimate:
+        return self + (-other)
+
+    @property
+    def error(self) -> Tensor | None:
+        """Numerical and sampling error together, None where either is unknown."""
+        return _added(self.numerical, self.sampling)

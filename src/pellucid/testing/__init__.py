@@ -1,0 +1,1 @@
+"""Laws, toys, oracles and the pristine check, for third parties too."""

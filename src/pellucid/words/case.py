@@ -1,0 +1,115 @@
+"""What a method holds: one example at one site, with its target, features and baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from pellucid.words.ask import Ask, Fold, Moments, weights_of
+from pellucid.words.features import Features
+from pellucid.words.points import HERE, THERE, AsIs, Chosen, Keep, Line, Masks, Noise, Points
+from pellucid.words.site import INPUT, Site
+from pellucid.words.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Carrier:
+    """An example's own tensors, one row each (batch axis first), by argument name or position.
+
+    They are never altered: points override the value at a site. What is not a tensor is passed on.
+    """
+
+    inputs: Mapping[str | int, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One example, ready to be asked about.
+
+    `origin` and `baseline` are values at `site`, without a batch axis; `noise` is added to the origin
+    when x is needed. `reference` is the carrier of the baseline, where that is an example of its own
+    (masked text). `change` is what is temporarily different in the model.
+    """
+
+    carrier: Carrier
+    origin: Tensor
+    baseline: Tensor
+    features: Features
+    target: Target
+    site: Site = INPUT
+    seed: int = 0
+    noise: Noise | None = None
+    change: Any = None
+    reference: Carrier | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def x(self) -> Tensor:
+        """The value that is explained, without a batch axis."""
+        return self.origin if self.noise is None else self.noise.on(self.origin, self.features)
+
+    @property
+    def difference(self) -> Tensor:
+        """x minus the baseline."""
+        return self.x - self.baseline
+
+    @property
+    def here(self) -> Points:
+        """The point x."""
+        return HERE
+
+    @property
+    def there(self) -> Points:
+        """The baseline."""
+        return THERE
+
+    def line(self, t: Tensor) -> Points:
+        """Points on the straight line from the baseline (0) to x (1), t (n,)."""
+        return Line(tuple(float(v) for v in t.tolist()))
+
+    def keep(self, masks: Tensor | Masks) -> Points:
+        """x where a mask keeps a feature, the baseline elsewhere; masks (n, number of features)."""
+        return Keep(Chosen(masks) if isinstance(masks, Tensor) else masks)
+
+    def noised(self, samples: int, spread: float, first: int = 0) -> Iterator[Case]:
+        """The same case with Gaussian noise on x, `spread` in units of max(x) - min(x)."""
+        for k in range(first, first + samples):
+            yield replace(self, noise=Noise(self.seed, k, spread))
+
+    def score(self, points: Points, *, weights: Tensor | Fold | None = None) -> Ask:
+        """The target's score at the points: (n,), or (k,) folded."""
+        return Ask("score", self, points, None, weights_of(weights))
+
+    def gradient(self, points: Points, *, wrt: Site | str | None = None, weights: Tensor | Fold | None = None) -> Ask:
+        """The score's gradient with respect to the value at `wrt` (this case's own site by default)."""
+        return Ask("gradient", self, points, _site(wrt) or self.site, weights_of(weights))
+
+    def reading(self, points: Points, *, of: Site | str | None = None, weights: Tensor | Fold | None = None) -> Ask:
+        """What a layer said at the points: (n, *shape)."""
+        return Ask("reading", self, points, _site(of) or self.site, weights_of(weights))
+
+    def own(self, *, baseline: bool = False, of: Site | str | None = None) -> Ask:
+        """What a layer says of the example (or of its reference) itself, nothing overridden."""
+        return Ask("reading", self, AsIs(baseline), _site(of) or self.site, None)
+
+    def at(self, site: Site, x: Tensor, baseline: Tensor, features: Features) -> Case:
+        """The same example with its points at another site."""
+        return replace(self, site=site, origin=x, baseline=baseline, features=features, noise=None)
+
+    def towards(self, target: Target) -> Case:
+        """The same example with another target."""
+        return replace(self, target=target)
+
+    def from_baseline(self, baseline: Tensor) -> Case:
+        """The same example with another baseline."""
+        return replace(self, baseline=baseline)
+
+
+def _site(site: Site | str | None) -> Site | None:
+    return Site.parse(site) if isinstance(site, str) else site
+
+
+__all__ = ["Carrier", "Case", "Moments"]

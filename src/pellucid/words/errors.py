@@ -1,0 +1,66 @@
+"""Every error a user can meet: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PellucidError(Exception):
+    """An error with a stable `code`, and a text in three parts: found, expected, do this."""
+
+    def __init__(self, code: str, found: str, expected: str, do: str) -> None:
+        self.code, self.found, self.expected, self.do = code, found, expected, do
+        super().__init__(f"[{code}] found {found}; expected {expected}; {do}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
+        return type(self), (self.code, self.found, self.expected, self.do)
+
+    def as_dict(self) -> dict[str, str]:
+        """The same four parts for machines (`--json`)."""
+        return {"code": self.code, "found": self.found, "expected": self.expected, "do": self.do}
+
+
+class InputError(PellucidError):
+    """The example cannot be read, or is not what the model takes."""
+
+
+class TargetError(PellucidError):
+    """The number to explain does not exist or was not named."""
+
+
+class LayerError(PellucidError):
+    """A layer is unknown, never called, called several times, or has no tensor to offer."""
+
+
+class OptionError(PellucidError):
+    """A method, an option or a value that does not exist."""
+
+
+class ModelError(PellucidError):
+    """The model cannot be loaded, failed on the way, or does not fit the question."""
+
+
+class BudgetError(PellucidError):
+    """Memory does not suffice even for one row at a time."""
+
+
+class FileError(PellucidError):
+    """A file is missing, damaged or not what its name says."""
+
+
+class Cancelled(PellucidError):
+    """The run was ended before this explanation was finished."""
+
+    def __init__(self) -> None:
+        super().__init__("run.cancelled", "a run ended on request", "a finished run", "start it again")
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """`did you mean ...` for an unknown name, or the first few known names."""
+    names = sorted({str(k) for k in known})
+    close = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"choose one of: {shown}" if names else "there is nothing to choose from"

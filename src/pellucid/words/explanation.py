@@ -1,0 +1,184 @@
+"""The answer: values with their error, verdict, evidence, recipe and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pellucid.words import draw
+from pellucid.words.features import Features
+
+
+class Recipe(Mapping[str, Any]):
+    """Everything that was chosen, defaults included: `explain(model, x, **e.recipe)` says it again.
+
+    `replayable` is False where an option could not be written down (a function as target, say).
+    """
+
+    def __init__(self, choices: Mapping[str, Any], replayable: bool = True) -> None:
+        self._choices, self.replayable = dict(choices), replayable
+
+    def __getitem__(self, key: str) -> Any:
+        return self._choices[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choices)
+
+    def __len__(self) -> int:
+        return len(self._choices)
+
+    def __repr__(self) -> str:
+        return "Recipe(" + ", ".join(f"{k}={v!r}" for k, v in self._choices.items()) + ")"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason of a verdict: a stable code, what was seen, what to do."""
+
+    code: str
+    level: str
+    reason: str
+    do: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far the explanation can be trusted: `pass`, `warn` or `fail`, with the reasons."""
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def status(self) -> str:
+        levels = {f.level for f in self.findings}
+        return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
+
+    def __str__(self) -> str:
+        return self.status + "".join(f"\n  {f.code}: {f.reason}" for f in self.findings)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the explanation cost and how it was computed.
+
+    `rows` were asked for this example alone; `passes`, `seconds` and `peak_bytes` belong to the whole
+    run that it shared. `chunk` is the largest number of rows in one pass.
+    """
+
+    passes: int = 0
+    forwards: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    peak_bytes: int | None = None
+    chunk: int = 0
+    dtype: str = "float32"
+    device: str = "cpu"
+    isolation: str = "shadow"
+    strict: bool = False
+    shared_by: int = 1
+    prefix_once: bool = False
+    rows_interact: bool = False
+    retries: int = 0
+    chosen: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a drawing shows of the input: a picture (H, W, 3) of bytes, tokens, or a table's cells.
+
+    Kept in memory only; saving it is a choice of its own.
+    """
+
+    kind: str
+    image: np.ndarray[Any, Any] | None = None
+    text: str = ""
+    cells: tuple[str, ...] = ()
+    title: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why the model gave its score.
+
+    `values` has the shape in which the features are drawn ((H, W) for pixels and patches, (n,) for
+    tokens and columns, native size for a map at a layer); `elements` is the raw value per element of x
+    where the method gives one; `error` is one standard error per value, None where unknown.
+    `residual` is sum(values) - (score - baseline_score) for methods that are complete.
+    """
+
+    values: Tensor
+    features: Features
+    method: str
+    target: str
+    score: float
+    elements: Tensor | None = None
+    error: Tensor | None = None
+    baseline_score: float | None = None
+    residual: float | None = None
+    labels: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict[str, float])
+    verdict: Verdict = field(default_factory=Verdict)
+    evidence: Evidence = field(default_factory=Evidence)
+    recipe: Recipe = field(default_factory=lambda: Recipe({}))
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    paper: str = ""
+    summary: str = ""
+    shown: Shown | None = None
+    ordinal: int = 0
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as an array."""
+        return self.values.detach().cpu().numpy()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name per value: token, column, or place in the drawing."""
+        if self.features.names:
+            return self.features.names
+        return tuple(",".join(map(str, place)) for place in np.ndindex(*self.features.shape))
+
+    def top(self, k: int = 10) -> list[tuple[str, float]]:
+        """The k values of largest size with their names, largest first."""
+        flat = self.values.detach().cpu().flatten()
+        order = flat.abs().argsort(descending=True, stable=True)[:k].tolist()
+        names = self.names
+        return [(names[i], float(flat[i])) for i in order]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: name, value, error (pandas is imported when asked)."""
+        import pandas as pd
+
+        error = None if self.error is None else self.error.detach().cpu().flatten().numpy()
+        return pd.DataFrame({"name": self.names, "value": self.numpy().ravel(), "error": error})
+
+    def cite(self) -> str:
+        """Where the method comes from."""
+        return f"{self.method}: {self.paper}" if self.paper else self.method
+
+    def svg(self, **options: Any) -> str:
+        """The drawing as one SVG."""
+        return draw.draw(self, **options)
+
+    def text(self, **options: Any) -> str:
+        """The drawing as plain text."""
+        return draw.text(self, **options)
+
+    def save(self, path: Any, *, input: bool = False) -> None:
+        """Write the explanation to one file; the input is left out unless asked for."""
+        draw.save(self, path, input=input)
+
+    def plot(self, **options: Any) -> Any:
+        """A matplotlib figure (extra `plot`)."""
+        return draw.plot(self, **options)
+
+    def _repr_html_(self) -> str:
+        return draw.draw(self)
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{name} {value:+.3g}" for name, value in self.top(3))
+        return (f"Explanation({self.method} for {self.target!r}, score {self.score:.4g}, "
+                f"{self.verdict.status}; {best})")

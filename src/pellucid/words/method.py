@@ -1,0 +1,103 @@
+"""A method: a coroutine over a case, with the card that declares what it asks and promises."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pellucid.words.case import Case
+from pellucid.words.errors import OptionError, nearest
+
+AUTO = "auto"
+"""An option that is chosen for the model at hand; the recipe shows what was chosen."""
+
+
+class Law(enum.Enum):
+    """What a method promises; each is run as a test, and shown to fail on a broken method."""
+
+    COMPLETE = "values sum to the score minus the baseline's score"
+    DUMMY = "a feature that the model ignores gets zero"
+    SYMMETRIC = "features that play the same part get the same value"
+    LINEAR = "for a sum of two scores the values add up"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a method declares of itself.
+
+    `asks` is the dearest question it asks (score, gradient, reading). `gives` says what its values are
+    laid over: elements of x, features, a map at a layer, or units of a layer. `coarse` says that the
+    cost grows with the number of features, so that patches or words are the default layout.
+    """
+
+    asks: str
+    paper: str
+    laws: tuple[Law, ...] = ()
+    gives: str = "elements"
+    coarse: bool = False
+    baseline: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return Law.COMPLETE in self.laws
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A named method: calling it with a case starts the conversation."""
+
+    name: str
+    run: Callable[..., Coroutine[Any, Any, Any]]
+    card: Card
+    doc: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    annotations: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __call__(self, case: Case, **options: Any) -> Coroutine[Any, Any, Any]:
+        return self.run(case, **self.settle(options))
+
+    def settle(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options with their defaults; a name the method does not have is an error."""
+        for name in options:
+            if name not in self.defaults:
+                raise OptionError("option.unknown", f"option {name!r} for {self.name}",
+                                  ", ".join(self.defaults) or "no options", nearest(name, self.defaults))
+        return {**self.defaults, **options}
+
+    @property
+    def summary(self) -> str:
+        """The first line of the method's description."""
+        return self.doc.strip().partition("\n")[0]
+
+
+KNOWN: dict[str, Method] = {}
+"""Every method that was declared in this process, by name."""
+
+
+def method(
+    *,
+    asks: str,
+    paper: str = "",
+    laws: Sequence[Law] = (),
+    gives: str | None = None,
+    coarse: bool = False,
+    baseline: bool | None = None,
+) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Method]:
+    """Declare a coroutine over a case as a method; its keyword-only arguments are its options."""
+    if asks not in ("score", "gradient", "reading"):
+        raise OptionError("method.asks", repr(asks), "score, gradient or reading", "name the dearest question")
+
+    def declare(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Method:
+        options = [p for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        card = Card(asks, paper, tuple(laws), gives or ("features" if asks == "score" else "elements"), coarse,
+                    Law.COMPLETE in laws if baseline is None else baseline)
+        made = Method(fn.__name__, fn, card, inspect.getdoc(fn) or "",
+                      {p.name: None if p.default is p.empty else p.default for p in options},
+                      {p.name: p.annotation for p in options})
+        KNOWN[made.name] = made
+        return made
+
+    return declare
