@@ -1,0 +1,59 @@
+"""One drawing per layout: an explanation as one SVG, and as plain text."""
+
+from __future__ import annotations
+
+import re
+
+from pellucid.views import bars, heat, story, tokens
+from pellucid.views.frame import Sheet, name_of, whole
+from pellucid.views.words import method_name, say
+from pellucid.views.writing import columns, number, visible, wrap
+from pellucid.words.errors import OptionError
+from pellucid.words.explanation import Explanation
+
+
+def view(e: Explanation):
+    """Which drawing fits: a heat map over a picture, tokens, or bars."""
+    if story.painted(e) is not None:
+        return heat
+    return tokens if e.features.kind == "tokens" else bars
+
+
+def draw(explanation: Explanation, *, lang: str = "en", width: float = 720, top: int = 12, theme: str = "auto",
+         id: str = "", numbers: bool = True) -> str:
+    """One SVG with real text, its numbers in data attributes, and nothing from outside.
+
+    `width` in pixels (320 to 2000); below 520 the parts stand under one another. `top` bars are shown.
+    `theme` is auto (light or dark as the reader's system is), light or dark. `id` is the prefix of all
+    ids, made from the content if not given: give one where the same drawing stands in a page twice.
+    `numbers=False` leaves the data attributes out.
+    """
+    if not 320 <= width <= 2000:
+        raise OptionError("option.width", f"width={width}", "320 to 2000 pixels", "choose a width in between")
+    if theme not in ("auto", "light", "dark"):
+        raise OptionError("option.theme", f"theme={theme!r}", "'auto', 'light' or 'dark'", "choose one of the three")
+    if id and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,40}", id):
+        raise OptionError("option.id", f"id={id!r}", "a letter, then letters, digits or hyphens", "leave it out")
+    if top < 1:
+        raise OptionError("option.top", f"top={top}", "1 or more", "choose how many bars to show")
+    sheet = Sheet(float(width), lang, id or name_of(explanation, width, lang), top)
+    return whole(explanation, sheet, view(explanation).body(explanation, sheet), theme, numbers)
+
+
+def text(explanation: Explanation, *, lang: str = "en", width: int = 80) -> str:
+    """The drawing in characters, for a terminal or a screen reader; the verdict comes first."""
+    if not 24 <= width <= 1000:
+        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
+    e = explanation
+    signs = {"pass": "✓", "warn": "!", "fail": "✗"}
+    lines = list[str]()
+    for i, reason in enumerate(story.verdict(e, lang)):
+        first, *more = wrap(reason, width - 2, columns)
+        lines += [(f"{signs[e.verdict.status]} " if not i else "  ") + first, *("  " + m for m in more)]
+    facts = [say(lang, "score", score=number(e.score))]
+    if e.baseline_score is not None:
+        facts.append(say(lang, "baseline", baseline=number(e.baseline_score)))
+    lines += ["", *wrap(say(lang, "why", target=e.target) + "  " + say(lang, "joint").join(facts), width, columns)]
+    about = method_name(e.method, lang) + (say(lang, "colon") + visible(e.summary, 600) if e.summary else "")
+    lines += [*wrap(about, width, columns), ""]
+    return "\n".join([*lines, *view(e).text(e, width, lang)]) + "\n"

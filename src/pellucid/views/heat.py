@@ -1,0 +1,186 @@
+"""Values over a picture: the input, and beside it the picture in grey with the values laid over it in colour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from pellucid.views import palette, png, story
+from pellucid.views.frame import Part, Sheet, colour_bar, error_notes, line, lines, scale_note
+from pellucid.views.scale import Scale, scale_of
+from pellucid.views.svg import Element, el
+from pellucid.views.words import say
+from pellucid.views.writing import columns, number, signed, wrap
+from pellucid.words.explanation import Explanation
+
+Array = np.ndarray[Any, Any]
+
+FINE = 224
+"""Pixels to which a coarse map is interpolated."""
+SHARP = 800
+"""A larger picture is averaged down to this before it is embedded."""
+
+
+def picture(e: Explanation) -> Array | None:
+    """The input as bytes (H, W, 3), where there is one."""
+    image = e.shown.image if e.shown else None
+    return image if image is not None and image.ndim == 3 and image.shape[2] == 3 and image.size else None
+
+
+def constant(grid: Array) -> str | None:
+    """The key of the sentence to show instead of a picture that would mislead."""
+    finite = grid[np.isfinite(grid)]
+    if not finite.size:
+        return "none finite"
+    if not finite.any():
+        return "all zero"
+    return "all same" if finite.size > 1 and np.ptp(finite) <= 1e-12 * np.abs(finite).max() else None
+
+
+def coarse(e: Explanation, grid: Array) -> bool:
+    """A map of a layer, one feature per cell and fewer cells than pixels, is drawn smooth."""
+    image = picture(e)
+    one_each = e.features.index.numel() == e.features.n or e.features.index.dim() != 2
+    return image is not None and one_each and grid.shape[0] < image.shape[0] and min(grid.shape) > 1
+
+
+def smooth(grid: Array) -> Array:
+    """Bilinear interpolation of the values themselves, before they become colours."""
+    scale = max(1.0, FINE / max(grid.shape))
+    size = [round(n * scale) for n in grid.shape]
+    whole = torch.from_numpy(np.nan_to_num(grid))[None, None]
+    return F.interpolate(whole, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+def missing(e: Explanation) -> int:
+    """How many values are not finite."""
+    return int((~torch.isfinite(e.values.detach().double())).sum())
+
+
+def layout(sheet: Sheet, aspect: float, two: bool) -> tuple[float, float, float]:
+    """Width and height of a panel and the gap; panels stand side by side where there is room."""
+    gap = 24.0
+    width = (sheet.inner - gap) / 2 if two and not sheet.narrow else sheet.inner
+    width = min(width, 380.0)
+    tallest = 420.0
+    return (width, width * aspect, gap) if width * aspect <= tallest else (tallest / aspect, tallest, gap)
+
+
+def panel(uri: str, x: float, y: float, width: float, height: float, sharp: bool,
+          layer: str | None = None) -> Element:
+    """A picture of the drawing; small ones keep their pixels crisp."""
+    return el("image", href=uri, x=x, y=y, width=width, height=height, preserveAspectRatio="none",
+              class_="crisp" if sharp else None, data_layer=layer)
+
+
+def words_instead(e: Explanation, sheet: Sheet, key: str, x: float, y: float,
+                  width: float) -> tuple[list[Element], float]:
+    """A sentence in place of a map."""
+    flat = e.numpy().ravel()
+    first, y = lines(sheet.say(key, n=flat.size, value=signed(float(flat[0]))) + sheet.say("stop").strip(),
+                     x + 18, y + 34, 15, width - 36, "strong")
+    means = {"all zero": "zero means", "all same": "same means"}.get(key)
+    rest, y = lines(sheet.say(means), x + 18, y + 4, 13, width - 36, "soft") if means else ([], y)
+    return [*first, *rest], y + 10
+
+
+def body(e: Explanation, sheet: Sheet) -> Part:
+    """The middle of the drawing."""
+    grid = story.painted(e)
+    assert grid is not None
+    image, key = picture(e), constant(grid)
+    # a patch counts once, however many pixels it paints
+    scale = scale_of(grid if e.values.dim() == 3 else e.values.detach().cpu().double().numpy())
+    aspect = (image.shape[0] / image.shape[1]) if image is not None else grid.shape[0] / grid.shape[1]
+    aspect = min(max(aspect, 0.08), 8.0)
+    width, height, gap = layout(sheet, aspect, image is not None)
+    nodes, notes = list[Element](), list[str]()
+    x, y, top = sheet.margin, 30.0, 30.0
+    if image is not None:
+        small = png.fit(image, SHARP)
+        sharp = max(image.shape[:2]) < 128
+        nodes.append(line(sheet.say("input"), x, y - 12, 12.5, "strong"))
+        nodes.append(line(sheet.say("size", width=image.shape[1], height=image.shape[0]), x + width, y - 12, 11.5,
+                          "soft tab", text_anchor="end"))
+        nodes.append(panel(png.data_uri(small), x, y, width, height, sharp))
+        x, y = (x, y + height + 44) if sheet.narrow else (x + width + gap, y)
+    nodes.append(line(sheet.say("map"), x, y - 12, 12.5, "strong"))
+    counted = (sheet.say("pieces", n=e.features.n) if e.values.dim() == 1 else
+               sheet.say("grid", rows=grid.shape[0] if e.values.dim() == 3 else e.values.shape[0],
+                         columns=grid.shape[1] if e.values.dim() == 3 else e.values.shape[1]))
+    nodes.append(line(counted, x + width, y - 12, 11.5, "soft tab", text_anchor="end"))
+    if key:
+        made, below = words_instead(e, sheet, key, x, y, width)
+        below = max(below, y + (height if image is not None and not sheet.narrow else 0))
+        nodes += [el("rect", x=x, y=y, width=width, height=below - y, rx=6, class_="well"), *made]
+        return Part(nodes, max(below, top + height if image is not None else 0), Scale(0.0), notes)
+    nodes += ground(image, x, y, width, height)
+    soft = coarse(e, grid)
+    drawn = smooth(grid) if soft else grid
+    colours = palette.rgba(drawn, scale.limit)
+    nodes.append(panel(png.data_uri(colours), x, y, width, height, not soft, "values"))
+    bar, below = colour_bar(sheet, scale, x, y + height + 30, width, e.target,
+                            "#fff" if image is not None else "var(--well)")
+    nodes += bar
+    if image is not None and not sheet.narrow:
+        nodes += ranking(e, sheet, sheet.margin, y + height + 30, width)
+    notes.append(scale_note(sheet, scale))
+    if soft:
+        notes.append(sheet.say("smooth", rows=grid.shape[0], columns=grid.shape[1]))
+    if e.values.dim() == 3:
+        notes.append(sheet.say("channels", n=e.values.shape[0]))
+    if e.error is not None:
+        notes.append(error_notes(e, sheet)[-1])
+    if missing(e):
+        notes.append(sheet.say("not finite", n=missing(e)))
+    return Part(nodes, below, scale, notes)
+
+
+def ground(image: Array | None, x: float, y: float, width: float, height: float) -> list[Element]:
+    """What the colours lie on: the picture in grey, or a plain field."""
+    nodes = [el("rect", x=x, y=y, width=width, height=height, class_="well" if image is None else None,
+                fill=None if image is None else "#fff")]
+    if image is not None:
+        nodes.append(panel(png.data_uri(png.fit(png.faint(image), SHARP)), x, y, width, height,
+                           max(image.shape[:2]) < 128))
+    return nodes
+
+
+def ranking(e: Explanation, sheet: Sheet, x: float, y: float, width: float) -> list[Element]:
+    """The strongest parts of the picture in words, below the input."""
+    nodes = [line(sheet.say("ninths"), x, y - 8, 11.5, "soft")]
+    for i, part in enumerate(story.strongest(e, 3, sheet.lang)):
+        at = y + 12 + i * 18
+        nodes.append(line(part.name, x, at, 12.5))
+        nodes.append(line(signed(part.value), x + width, at, 12.5, "tab " + ("pos" if part.value > 0 else "neg"),
+                          text_anchor="end"))
+    return nodes
+
+
+SHADES = {1: " ░▒▓█", -1: " .-=#"}
+
+
+def text(e: Explanation, width: int, lang: str) -> list[str]:
+    """A coarse map in characters, and the strongest parts in words."""
+    grid = story.painted(e)
+    assert grid is not None
+    key = constant(grid)
+    if key:
+        flat = e.numpy().ravel()
+        means = {"all zero": "zero means", "all same": "same means"}.get(key)
+        return [say(lang, key, n=flat.size, value=signed(float(flat[0]))), *([say(lang, means)] if means else [])]
+    across = max(8, min(32, width - 4))
+    down = max(2, min(32, round(across / 2 * grid.shape[0] / max(grid.shape[1], 1))))
+    rows = torch.from_numpy(np.nan_to_num(grid))[None, None]
+    # pooled where the map is finer than the characters, repeated where it is coarser
+    pooled = F.adaptive_avg_pool2d(rows, (down, across))[0, 0].numpy()
+    limit = float(np.abs(pooled).max()) or 1.0
+    drawn = ["".join(SHADES[1 if v > 0 else -1][min(4, int(np.ceil(abs(v) / limit * 4 - 0.5)))] for v in row)
+             for row in pooled]
+    legend = f"+ ░▒▓█ {say(lang, 'raises')}   − .-=# {say(lang, 'lowers')}   █ = ±{number(limit)}"
+    frame = ["┌" + "─" * across + "┐", *("│" + r + "│" for r in drawn), "└" + "─" * across + "┘"]
+    parts = [f"{signed(p.value):>9}  {p.name}" for p in story.strongest(e, 4, lang)]
+    return [*frame, *wrap(legend, width, columns), "", say(lang, "ninths"), *parts]

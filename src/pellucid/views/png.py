@@ -1,0 +1,35 @@
+"""Pictures as PNG inside a drawing."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Array = np.ndarray[Any, Any]
+
+
+def data_uri(pixels: Array) -> str:
+    """Bytes (H, W), (H, W, 3) or (H, W, 4) as a data: address."""
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8)).save(out, "PNG", optimize=pixels.size < 400_000)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def fit(pixels: Array, longest: int) -> Array:
+    """The picture no larger than `longest` on its longer side, averaged down."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= longest:
+        return pixels
+    scale = longest / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def faint(pixels: Array) -> Array:
+    """A grey, light version to lay colours over: colour then means effect and nothing else."""
+    grey = pixels[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    return np.round(255 - (255 - grey) * 0.55).astype(np.uint8)

@@ -1,0 +1,118 @@
+"""An explanation in plain words: what moved the score most, and how far to trust it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pellucid.views.words import Phrase, say
+from pellucid.views.writing import isolate, number, signed
+from pellucid.words.explanation import Explanation, Finding
+
+INTERVAL = 1.96
+"""Standard errors to either side of a 95 % interval."""
+
+NINTHS = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A named value, as bars, tables and sentences show it; `half` is half its 95 % interval."""
+
+    name: str
+    value: float
+    half: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether zero lies inside the interval."""
+        return self.half is not None and abs(self.value) <= self.half
+
+
+def items(e: Explanation, lang: str = "en") -> list[Item]:
+    """Every value with its name, largest size first; a table's names carry their cells."""
+    flat = e.values.detach().cpu().double().flatten().tolist()
+    halves = [None] * len(flat) if e.error is None else (
+        (INTERVAL * e.error.detach().cpu().double().flatten()).tolist())
+    names = list(e.names)
+    if not e.features.names and len(e.features.shape) == 1:
+        names = [say(lang, "region", n=i + 1) for i in range(len(flat))] if e.features.kind == "image" else names
+    cells = e.shown.cells if e.shown else ()
+    if len(cells) == len(names):
+        names = [n if not c or c.startswith(n) else f"{n} = {c}" for n, c in zip(names, cells, strict=True)]
+    made = [Item(n, v, h) for n, v, h in zip(names, flat, halves, strict=True)]
+    return sorted(made, key=lambda i: -abs(i.value) if np.isfinite(i.value) else 0.0)
+
+
+def painted(e: Explanation, share: bool = False) -> np.ndarray | None:
+    """Values over the positions of a picture (H, W); None where the features are not laid over one.
+
+    A feature's value stands at each of its positions, or is shared among them if `share`.
+    """
+    f, flat = e.features, e.values.detach().cpu().double().flatten()
+    if f.kind == "image" and f.index.dim() == 2 and flat.numel() == f.n:
+        return (f.spread(flat) if share else f.paint(flat)).numpy()
+    if e.values.dim() == 2 and f.kind == "image":
+        return flat.reshape(e.values.shape).numpy()
+    if e.values.dim() == 3 and f.kind in ("units", "image"):
+        return torch.nan_to_num(flat.reshape(e.values.shape)).sum(0).numpy()
+    return None
+
+
+def ninths(e: Explanation, lang: str = "en") -> list[Item]:
+    """The sums over the nine parts of a picture, largest size first."""
+    grid = painted(e, share=True)
+    if grid is None:
+        return []
+    rows, across = (np.minimum(np.arange(n) * 3 // max(n, 1), 2) for n in grid.shape)
+    sums = np.zeros(9)
+    np.add.at(sums, rows[:, None] * 3 + across[None, :], np.nan_to_num(grid))
+    made = [Item(say(lang, name), float(v)) for name, v in zip(NINTHS, sums, strict=True)]
+    return sorted(made, key=lambda i: -abs(i.value))
+
+
+def strongest(e: Explanation, k: int = 3, lang: str = "en") -> list[Item]:
+    """The k strongest named parts that are not zero: words, columns, or parts of the picture."""
+    found = items(e, lang) if painted(e) is None else ninths(e, lang)
+    return [i for i in found if i.value and np.isfinite(i.value)][:k]
+
+
+def listed(found: list[Item], lang: str) -> Phrase:
+    """Names with values in one line."""
+    return Phrase(say(lang, "comma").join(f"{isolate(i.name.strip())} ({signed(i.value)})" for i in found))
+
+
+def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
+    """One sentence for a reader in a hurry."""
+    start = say(lang, "hurry", target=e.target, score=number(e.score))
+    if e.baseline_score is not None:
+        start += say(lang, "from baseline", baseline=number(e.baseline_score))
+    found = strongest(e, k, lang)
+    above, below = [i for i in found if i.value > 0], [i for i in found if i.value < 0]
+    sides = (("for it", above), ("against it", below))
+    parts = [say(lang, key, list=listed(some, lang)) for key, some in sides if some]
+    return start + say(lang, "colon") + (say(lang, "semicolon").join(parts) or say(lang, "nothing"))
+
+
+def findings(e: Explanation) -> list[Finding]:
+    """The reasons of the verdict, the gravest first."""
+    order = {"fail": 0, "warn": 1}
+    return sorted(e.verdict.findings, key=lambda f: order.get(f.level, 2))
+
+
+def verdict(e: Explanation, lang: str = "en", most: int = 3) -> list[str]:
+    """The verdict in lines: its word with the first reason, what to do, further reasons."""
+    found = findings(e)
+    if not found:
+        return [say(lang, e.verdict.status) + say(lang, "colon") + say(lang, "quiet")]
+    lines = list[str]()
+    for i, f in enumerate(found[:most]):
+        lead = say(lang, e.verdict.status) + say(lang, "colon") if not i else ""
+        lines.append(lead + isolate(f.reason))
+        if f.do:
+            lines.append(say(lang, "do", do=f.do))
+    if len(found) > most:
+        lines.append(say(lang, "more findings", n=len(found) - most))
+    return lines

@@ -1,0 +1,138 @@
+"""Every string a drawing or a report shows, in English and Chinese."""
+
+from __future__ import annotations
+
+from pellucid.views.writing import isolate, visible
+from pellucid.words.errors import OptionError
+
+CATALOGUE: dict[str, tuple[str, str]] = {
+    # the question and the answer
+    "why": ("Why ‘{target}’?", "为什么是“{target}”？"),
+    "score": ("score {score}", "得分 {score}"),
+    "baseline": ("baseline {baseline}", "基线 {baseline}"),
+    "joint": (" · ", " · "),
+    "comma": (", ", "、"),
+    "pass": ("Checks passed", "检查通过"),
+    "warn": ("Use with care", "请谨慎使用"),
+    "fail": ("Do not rely on this", "请勿采信"),
+    "quiet": ("no check raised a concern", "没有检查发现问题"),
+    "do": ("What to do: {do}", "建议：{do}"),
+    "more findings": ("and {n} more findings", "另有 {n} 条结论"),
+    # scales
+    "effect": ("effect on the score of ‘{target}’", "对“{target}”得分的影响"),
+    "lowers": ("lowers the score", "降低得分"),
+    "raises": ("raises the score", "提高得分"),
+    "largest": ("Full colour at ±{limit}, the largest value; no colour at zero.",
+                "颜色在 ±{limit}（最大值）处最深，零处无色。"),
+    "percentile": ("Full colour from ±{limit} on, the {p}th percentile of size (the largest is {largest}); "
+                   "no colour at zero.",
+                   "颜色自 ±{limit}（绝对值的第 {p} 百分位，最大值为 {largest}）起最深，零处无色。"),
+    "error": ("Whiskers and ± show 95 % intervals (1.96 standard errors).",
+              "须线与 ± 表示 95% 区间（1.96 倍标准误）。"),
+    "pale": ("Pale: zero lies inside the interval.", "浅色：区间包含零。"),
+    "apart": ("{k} of {n} differ from zero (95 % each).", "{n} 个中有 {k} 个与零有差异（各 95%）。"),
+    # pictures
+    "input": ("Input", "输入"),
+    "map": ("What moved the score", "影响得分之处"),
+    "grid": ("{rows} × {columns} values", "{rows} × {columns} 个值"),
+    "pieces": ("{n} regions", "{n} 个区域"),
+    "size": ("{width} × {height} pixels", "{width} × {height} 像素"),
+    "channels": ("Sum over {n} channels.", "{n} 个通道之和。"),
+    "smooth": ("Values between the {rows} × {columns} grid points are interpolated.",
+               "{rows} × {columns} 网格点之间的值为插值。"),
+    "all zero": ("Every one of the {n} values is zero", "全部 {n} 个值均为零"),
+    "zero means": ("There is nothing to colour: by this method no part of the input moved the score.",
+                   "没有可着色之处：按此方法，输入的任何部分都未影响得分。"),
+    "all same": ("All {n} values are the same: {value}", "全部 {n} 个值相同：{value}"),
+    "same means": ("A map of one colour would mislead: no part stands out from any other.",
+                   "单色图会误导：没有任何部分突出。"),
+    "not finite": ("{n} values are not finite and left blank.", "{n} 个值不是有限数，留空。"),
+    "none finite": ("No value is finite", "没有有限的值"),
+    "top left": ("top left", "左上"), "top": ("top", "上方"), "top right": ("top right", "右上"),
+    "left": ("left", "左侧"), "centre": ("centre", "中央"), "right": ("right", "右侧"),
+    "bottom left": ("bottom left", "左下"), "bottom": ("bottom", "下方"), "bottom right": ("bottom right", "右下"),
+    "region": ("region {n}", "区域 {n}"),
+    "ninths": ("Sums over ninths of the picture", "画面九宫格求和"),
+    # texts and tables
+    "text": ("The text, word by word", "逐词原文"),
+    "token": ("token {n}", "词元 {n}"),
+    "stripped": ("The text itself was not kept.", "未保留原文。"),
+    "unread": ("… {n} more characters follow the last token", "… 末个词元之后还有 {n} 个字符"),
+    "hidden tokens": ("… and {n} more tokens, together {value}", "……另有 {n} 个词元，合计 {value}"),
+    "columns": ("Largest effects first", "按影响大小排列"),
+    "more": ("… and {n} more, together {value}", "……另有 {n} 项，合计 {value}"),
+    # sentences
+    "hurry": ("‘{target}’ scored {score}", "“{target}”得分 {score}"),
+    "from baseline": (" (baseline {baseline})", "（基线 {baseline}）"),
+    "for it": ("raised most by {list}", "主要由 {list} 提高"),
+    "against it": ("lowered most by {list}", "主要由 {list} 降低"),
+    "nothing": ("no part moved it", "没有任何部分影响它"),
+    "colon": (": ", "："), "stop": (". ", "。"), "semicolon": ("; ", "；"),
+    # the report
+    "contents": ("Contents", "目录"),
+    "in a hurry": ("In a hurry", "速览"),
+    "embeds": ("This page embeds the inputs it draws. Share it only with people who may see them.",
+               "本页面内嵌所绘的输入，请仅与有权查看者分享。"),
+    "report": ("Why the model said so", "模型为何如此判断"),
+    "made": ("{n} explanations · Pellucid", "{n} 个解释 · Pellucid"),
+    "made one": ("1 explanation · Pellucid", "1 个解释 · Pellucid"),
+    "how far": ("How far to trust it", "可信程度"),
+    "method": ("The method", "方法"),
+    "paper": ("Paper: {paper}", "论文：{paper}"),
+    "values": ("Largest values", "最大的值"),
+    "name": ("Feature", "特征"), "value": ("Effect", "影响"), "interval": ("± 95 %", "± 95%"),
+    "cell": ("Input", "输入"),
+    "others": ("{n} others together", "其余 {n} 项合计"),
+    "recipe": ("Recipe", "配方"),
+    "replay": ("These options repeat the explanation.", "用这些选项可重现此解释。"),
+    "no replay": ("Not every option could be written down: this cannot be repeated from the page alone.",
+                  "并非所有选项都能写下：仅凭本页无法重现。"),
+    "evidence": ("Evidence", "依据"),
+    "provenance": ("Provenance", "来源"),
+    "residual": ("sum of values − (score − baseline)", "值之和 −（得分 − 基线）"),
+    "rows": ("rows asked", "查询行数"), "passes": ("passes", "计算遍数"), "seconds": ("seconds", "秒"),
+    "chunk": ("largest pass", "最大批"), "dtype": ("numbers", "数值类型"), "device": ("device", "设备"),
+    "isolation": ("isolation", "隔离方式"), "shared_by": ("explanations sharing the run", "共享运行的解释数"),
+    "peak_bytes": ("peak memory, bytes", "内存峰值（字节）"), "strict": ("fixed batch shape", "固定批形状"),
+    "retries": ("retries", "重试次数"),
+    "yes": ("yes", "是"), "no": ("no", "否"), "none": ("none", "无"),
+    "terminal font": ("Chinese letters need a font: install Noto Sans CJK", "中文需要字体：请安装 Noto Sans CJK"),
+}  # fmt: skip
+"""Key → (English, Chinese)."""
+
+METHODS: dict[str, tuple[str, str]] = {
+    "saliency": ("Saliency", "显著性"),
+    "input_x_gradient": ("Input × gradient", "输入 × 梯度"),
+    "integrated_gradients": ("Integrated gradients", "积分梯度"),
+    "occlusion": ("Occlusion", "遮挡法"),
+    "grad_cam": ("Grad-CAM", "Grad-CAM"),
+    "kernel_shap": ("Kernel SHAP", "Kernel SHAP"),
+    "rise": ("RISE", "RISE"),
+    "lime": ("LIME", "LIME"),
+}
+"""How methods are written; others are named by their words."""
+
+LANGUAGES = ("en", "zh")
+
+
+class Phrase(str):
+    """Words that are safe already, made of other words."""
+
+
+def say(lang: str, key: str, /, **data: object) -> str:
+    """The string in a language; what is filled in is made visible and keeps its own direction.
+
+    A `Phrase` was made visible before and goes in as it is.
+    """
+    if lang not in LANGUAGES:
+        raise OptionError("option.lang", f"lang={lang!r}", "'en' or 'zh'", "choose one of the two")
+    return CATALOGUE[key][LANGUAGES.index(lang)].format(
+        **{k: v if isinstance(v, Phrase) else isolate(str(v)) for k, v in data.items()})
+
+
+def method_name(name: str, lang: str) -> str:
+    """A method's name as it is written."""
+    if name in METHODS:
+        return METHODS[name][LANGUAGES.index(lang)]
+    words = visible(name.replace("_", " "), 120)
+    return words[:1].upper() + words[1:]

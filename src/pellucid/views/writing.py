@@ -1,0 +1,171 @@
+"""Text made safe and measured: hidden characters become visible, lines break where they must."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+
+HIDDEN = {
+    0x00AD: "SHY", 0x034F: "CGJ", 0x061C: "ALM", 0x115F: "filler", 0x1160: "filler", 0x180E: "MVS",
+    0x200B: "ZWSP", 0x200C: "ZWNJ", 0x200D: "ZWJ", 0x200E: "LRM", 0x200F: "RLM", 0x2028: "LS", 0x2029: "PS",
+    0x202A: "LRE", 0x202B: "RLE", 0x202C: "PDF", 0x202D: "LRO", 0x202E: "RLO", 0x2060: "WJ", 0x2066: "LRI",
+    0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI", 0x3164: "filler", 0xFEFF: "BOM", 0xFFA0: "filler",
+}  # fmt: skip
+"""Characters that change a line without being seen, with the short names they are shown by."""
+
+STACK = 3
+"""Combining marks left on one letter; the rest of a taller pile is counted instead of drawn."""
+
+_RTL = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff]")
+
+
+def mark(char: str) -> str | None:
+    """How a character that cannot be seen is shown; None for an ordinary one."""
+    code = ord(char)
+    if char == "\n":
+        return "↵"
+    if char == "\t":
+        return "⇥"
+    if code in HIDDEN:
+        return f"‹{HIDDEN[code]}›"
+    unseen = 0xFE00 <= code <= 0xFE0D or 0xE0100 <= code <= 0xE01EF or code & 0xFFFE == 0xFFFE
+    # Cf holds a few Arabic signs that are drawn (U+0600 and kin); they stay
+    formats = unicodedata.category(char) in ("Cc", "Cs", "Co", "Cf") and not 0x0600 <= code <= 0x06DD
+    return f"‹U+{code:04X}›" if unseen or formats else None
+
+
+def visible(text: str, longest: int = 2000, keep: str = "") -> str:
+    """The text with bidi controls, zero-width and control characters as marks, piles of accents cut."""
+    out: list[str] = []
+    pile = 0
+    for char in text[:longest]:
+        pile = pile + 1 if unicodedata.combining(char) else 0
+        if pile > STACK:
+            continue
+        out.append(char if char in keep else mark(char) or char)
+    return "".join(out) + ("…" if len(text) > longest else "")
+
+
+def isolate(text: str) -> str:
+    """Visible text that keeps its own direction inside a sentence of another one."""
+    text = visible(text, 300)
+    return f"\u2068{text}\u2069" if _RTL.search(text) else text
+
+
+def right_to_left(text: str) -> bool:
+    """Whether the first letter with a direction runs from right to left."""
+    for char in text[:2000]:
+        side = unicodedata.bidirectional(char)
+        if side in ("R", "AL"):
+            return True
+        if side == "L":
+            return False
+    return False
+
+
+# Advance widths of Helvetica in thousandths of an em, space to tilde: near enough to any sans serif face.
+_LATIN = (
+    "278 278 355 556 556 889 667 191 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 556 556 "
+    "278 278 584 584 584 556 1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778 667 778 722 667 "
+    "611 722 667 944 667 667 611 278 278 278 469 556 333 556 556 500 556 556 278 556 556 222 222 500 222 833 "
+    "556 556 556 556 333 500 278 556 500 722 500 500 500 334 260 334 584"
+)
+_WIDTHS = [int(w) / 1000 for w in _LATIN.split()]
+
+
+def em(text: str) -> float:
+    """Width in ems, a little on the safe side; Chinese, Japanese and Korean letters are one em wide."""
+    total = 0.0
+    for char in text:
+        code = ord(char)
+        if 32 <= code < 127:
+            total += _WIDTHS[code - 32]
+        elif unicodedata.combining(char) or char in "\u2068\u2069\ufe0f\ufe0e":
+            continue
+        elif unicodedata.east_asian_width(char) in "WF":
+            total += 1.25 if code > 0x1F000 and code < 0x20000 else 1.0
+        else:
+            total += 0.9 if char in "…—" else 0.6
+    return total * 1.09
+
+
+def columns(text: str) -> int:
+    """Width in terminal cells: two for a wide letter, none for an accent."""
+    zero = "\u2068\u2069\ufe0f\ufe0e"
+    return sum(0 if unicodedata.combining(c) or c in zero else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+               for c in text)
+
+
+def pad(text: str, width: int, right: bool = False) -> str:
+    """Fill with spaces to so many terminal cells."""
+    space = " " * max(0, width - columns(text))
+    return space + text if right else text + space
+
+
+def clip(text: str, limit: float, measure: Callable[[str], float] = em) -> str:
+    """Cut the end off, with an ellipsis, where the text is too wide."""
+    if measure(text) <= limit:
+        return text
+    room = limit - measure("…")
+    at, used = 0, 0.0
+    while at < len(text) and used + measure(text[at]) <= room:
+        used += measure(text[at])
+        at += 1
+    return text[:at].rstrip() + "…"
+
+
+def _words(text: str) -> Iterator[str]:
+    """Pieces between which a line may break: after a space, around every wide letter."""
+    word = ""
+    for char in text:
+        if unicodedata.east_asian_width(char) in "WF" and unicodedata.category(char) == "Lo":
+            if word:
+                yield word
+            word = ""
+            yield char
+        else:
+            word += char
+            if char == " ":
+                yield word
+                word = ""
+    if word:
+        yield word
+
+
+def wrap(text: str, limit: float, measure: Callable[[str], float] = em) -> list[str]:
+    """Break into lines that fit; a word longer than a line is broken inside."""
+    lines, line, used = list[str](), "", 0.0
+    for word in _words(" ".join(text.split())):
+        wide = measure(word)
+        if line and used + measure(word.rstrip()) > limit:
+            lines.append(line.rstrip())
+            line, used = "", 0.0
+        while measure(word) > limit:
+            at = 1
+            while at < len(word) and measure(word[: at + 1]) <= limit:
+                at += 1
+            lines.append(word[:at])
+            word = word[at:]
+            wide = measure(word)
+        line, used = line + word, used + wide
+    return [*lines, line.rstrip()] if line.strip() or not lines else lines
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number to a few significant digits, with a true minus sign."""
+    if value is None:
+        return "–"
+    if value != value or value in (float("inf"), float("-inf")):
+        return {"nan": "not a number", "inf": "∞", "-inf": "−∞"}[str(value)]
+    text = f"{value:.{digits}g}"
+    if "e" in text:
+        mantissa, power = text.split("e")
+        text = f"{value:.0f}" if 0 <= int(power) < 5 else f"{mantissa}e{int(power)}"
+    return "0" if text in ("-0", "0") else text.replace("-", "−")
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign, plus included."""
+    text = number(value, digits)
+    return f"+{text}" if value > 0 and text != "0" else text
