@@ -16,10 +16,12 @@ def _added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """`value` with its `numerical` and `sampling` error (one standard error), all of one shape.
+    """`value` with its `numerical` and `sampling` error; None means unknown, zero means exact.
 
-    None means unknown, zero means exact. `notes` are codes for the verdict (`converged.not`).
-    `place` says over which features the value is laid where that is not the case's own layout.
+    `numerical` is signed: the last two rules' difference, so that it adds up over the elements of a
+    feature as the value does. `sampling` is one standard error, shaped like the value or, where the
+    value is per element, per feature. `notes` are codes for the verdict (`converged.not`). `place`
+    says over which features the value is laid where that is not the case's own layout.
     """
 
     value: Tensor
@@ -39,12 +41,11 @@ class Estimate:
 
 
     def __mul__(self, factor: Tensor | float) -> Estimate:
-        size = abs(factor)
         return replace(
             self,
             value=self.value * factor,
-            numerical=None if self.numerical is None else self.numerical * size,
-            sampling=None if self.sampling is None else self.sampling * size,
+            numerical=None if self.numerical is None else self.numerical * factor,
+            sampling=None if self.sampling is None else self.sampling * abs(factor),
         )
 
     __rmul__ = __mul__
@@ -53,13 +54,13 @@ class Estimate:
         return self * (1.0 / by)
 
     def __neg__(self) -> Estimate:
-        return replace(self, value=-self.value)
+        return self * -1.0
 
     def __add__(self, other: Estimate | Tensor | float) -> Estimate:
         if isinstance(other, Estimate):
             return Estimate(
                 self.value + other.value,
-                _added(self.numerical, other.numerical),
+                None if self.numerical is None or other.numerical is None else self.numerical + other.numerical,
                 _added(self.sampling, other.sampling),
                 tuple(dict.fromkeys(self.notes + other.notes)),
                 self.place,
@@ -70,8 +71,3 @@ class Estimate:
 
     def __sub__(self, other: Estimate | Tensor | float) -> Estimate:
         return self + (-other)
-
-    @property
-    def error(self) -> Tensor | None:
-        """Numerical and sampling error together, None where either is unknown."""
-        return _added(self.numerical, self.sampling)

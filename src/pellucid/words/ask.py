@@ -32,14 +32,6 @@ class Sum:
     times: Site | None = None
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean and population variance over the points, shape (2, ...), by Welford's update."""
-
-
-Fold = Sum | Moments
-
-
 @dataclass(frozen=True, eq=False)
 class Failed:
     """An answer that is an error: it is raised inside the conversation that asked."""
@@ -59,7 +51,7 @@ class Ask:
     case: Case
     points: Points
     at: Site | None = None
-    fold: Fold | None = None
+    fold: Sum | None = None
 
     def __await__(self) -> Generator[tuple[Ask, ...], list[Any], Tensor]:
         (answer,) = yield (self,)
@@ -107,8 +99,8 @@ def together(*jobs: Awaitable[Any]) -> Together:
     return Together(jobs)
 
 
-def weights_of(weights: Tensor | Fold | None) -> Fold | None:
+def weights_of(weights: Tensor | Sum | None) -> Sum | None:
     """What a method may write as `weights=`: a fold, (k, n) or (n,) numbers, or nothing."""
-    if weights is None or isinstance(weights, Sum | Moments):
+    if weights is None or isinstance(weights, Sum):
         return weights
     return Sum(torch.atleast_2d(weights))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
-from pellucid.words.ask import Ask, Fold, Moments, weights_of
+from pellucid.words.ask import Ask, Sum, weights_of
 from pellucid.words.features import Features
 from pellucid.words.points import HERE, THERE, AsIs, Chosen, Keep, Line, Masks, Noise, Points
 from pellucid.words.site import INPUT, Site
@@ -31,7 +31,8 @@ class Case:
 
     `origin` and `baseline` are values at `site`, without a batch axis; `noise` is added to the origin
     when x is needed. `reference` is the carrier of the baseline, where that is an example of its own
-    (masked text). `change` is what is temporarily different in the model.
+    (masked text). `change` is what is temporarily different in the model. `alternatives` are the
+    baselines that an averaged method goes through.
     """
 
     carrier: Carrier
@@ -44,7 +45,7 @@ class Case:
     noise: Noise | None = None
     change: Any = None
     reference: Carrier | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    alternatives: tuple[Tensor, ...] = ()
 
     @property
     def x(self) -> Tensor:
@@ -79,15 +80,15 @@ class Case:
         for k in range(first, first + samples):
             yield replace(self, noise=Noise(self.seed, k, spread))
 
-    def score(self, points: Points, *, weights: Tensor | Fold | None = None) -> Ask:
+    def score(self, points: Points, *, weights: Tensor | Sum | None = None) -> Ask:
         """The target's score at the points: (n,), or (k,) folded."""
         return Ask("score", self, points, None, weights_of(weights))
 
-    def gradient(self, points: Points, *, wrt: Site | str | None = None, weights: Tensor | Fold | None = None) -> Ask:
+    def gradient(self, points: Points, *, wrt: Site | str | None = None, weights: Tensor | Sum | None = None) -> Ask:
         """The score's gradient with respect to the value at `wrt` (this case's own site by default)."""
         return Ask("gradient", self, points, _site(wrt) or self.site, weights_of(weights))
 
-    def reading(self, points: Points, *, of: Site | str | None = None, weights: Tensor | Fold | None = None) -> Ask:
+    def reading(self, points: Points, *, of: Site | str | None = None, weights: Tensor | Sum | None = None) -> Ask:
         """What a layer said at the points: (n, *shape)."""
         return Ask("reading", self, points, _site(of) or self.site, weights_of(weights))
 
@@ -111,5 +112,3 @@ class Case:
 def _site(site: Site | str | None) -> Site | None:
     return Site.parse(site) if isinstance(site, str) else site
 
-
-__all__ = ["Carrier", "Case", "Moments"]

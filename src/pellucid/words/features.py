@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -105,19 +105,22 @@ class Features:
         return torch.cat([values, pad], -1)[..., self._slots.to(values.device)]
 
 
-def units(shape: Sequence[int], *, kind: str = "units", name: str = "units") -> Features:
+@lru_cache(maxsize=64)
+def units(shape: tuple[int, ...], *, kind: str = "units", name: str = "units") -> Features:
     """Every element of a tensor is its own feature."""
-    size = tuple(int(s) for s in shape)
+    size = tuple(shape)
     index = torch.arange(math.prod(size)).reshape(size)
     return Features(index, tuple(range(len(size))), size or (1,), kind, name)
 
 
+@lru_cache(maxsize=64)
 def pixels(height: int, width: int, axes: tuple[int, int] = (-2, -1)) -> Features:
     """Every pixel, its channels together."""
     index = torch.arange(height * width).reshape(height, width)
     return Features(index, axes, (height, width), "image", "pixels")
 
 
+@lru_cache(maxsize=64)
 def patches(height: int, width: int, size: int, axes: tuple[int, int] = (-2, -1)) -> Features:
     """Square patches of `size` pixels, smaller at the far edges where they do not fit."""
     if not 1 <= size <= max(height, width):

@@ -47,7 +47,10 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """A named method: calling it with a case starts the conversation."""
+    """A named method: calling it with a case starts the conversation.
+
+    `prepare` moves the case before anything is asked (a contrast changes the target).
+    """
 
     name: str
     run: Callable[..., Coroutine[Any, Any, Any]]
@@ -55,6 +58,7 @@ class Method:
     doc: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     annotations: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    prepare: Callable[[Case, Mapping[str, Any]], Case] = lambda case, options: case
 
     def __call__(self, case: Case, **options: Any) -> Coroutine[Any, Any, Any]:
         return self.run(case, **self.settle(options))

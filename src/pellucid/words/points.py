@@ -28,6 +28,11 @@ class Points(Protocol):
         """Equal keys on the same example mean the same rows; compared by symbol, never by value."""
         ...
 
+    @property
+    def uses(self) -> str:
+        """What the rows depend on, of x, b(aseline) and f(eatures)."""
+        ...
+
     def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
         """Rows start to stop for c examples: x and baseline (c, *shape) → (c, stop - start, *shape)."""
         ...
@@ -46,6 +51,10 @@ class Line:
     @property
     def key(self) -> Hashable:
         return ("line", self.t)
+
+    @property
+    def uses(self) -> str:
+        return {(1.0,): "x", (0.0,): "b"}.get(self.t, "xb")
 
     def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
         if self.t == (1.0,):
@@ -72,6 +81,10 @@ class AsIs:
     @property
     def key(self) -> Hashable:
         return ("as is", self.baseline)
+
+    @property
+    def uses(self) -> str:
+        return ""
 
     def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
         return (baseline if self.baseline else x).unsqueeze(1)
@@ -178,6 +191,10 @@ class Keep:
     @property
     def key(self) -> Hashable:
         return ("keep", self.masks.key)
+
+    @property
+    def uses(self) -> str:
+        return "xbf"
 
     def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
         masks = self.masks.block(features, start, stop)

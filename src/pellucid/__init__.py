@@ -1,0 +1,70 @@
+"""Pellucid: see why a PyTorch model said what it said, and how far the answer can be trusted."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pellucid.version import __version__
+
+if TYPE_CHECKING:
+    from pellucid.doctor import doctor
+    from pellucid.explain import explain
+    from pellucid.models.image import ImagePreprocess
+    from pellucid.models.module import wrap
+    from pellucid.models.sources import load
+    from pellucid.models.subject import Subject
+    from pellucid.report.page import Section, report
+    from pellucid.store.file import open_ as open
+    from pellucid.words.ask import together
+    from pellucid.words.case import Case
+    from pellucid.words.errors import PellucidError
+    from pellucid.words.explanation import Explanation
+    from pellucid.words.method import Law, method
+
+_PLACES = {
+    "Case": "pellucid.words.case",
+    "Explanation": "pellucid.words.explanation",
+    "ImagePreprocess": "pellucid.models.image",
+    "Law": "pellucid.words.method",
+    "PellucidError": "pellucid.words.errors",
+    "Section": "pellucid.report.page",
+    "Subject": "pellucid.models.subject",
+    "doctor": "pellucid.doctor",
+    "explain": "pellucid.explain",
+    "load": "pellucid.models.sources",
+    "method": "pellucid.words.method",
+    "open": "pellucid.store.file",
+    "report": "pellucid.report.page",
+    "together": "pellucid.words.ask",
+    "wrap": "pellucid.models.module",
+}
+_RENAMED = {"open": "open_"}
+
+__all__ = ["__version__", *sorted(_PLACES)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Nothing heavy is imported before it is used: `import pellucid` does not import torch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_PLACES[name]), _RENAMED.get(name, name))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+class _Face(ModuleType):
+    """Keeps `pellucid.explain` the function: importing the submodule would put the module in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

@@ -1,0 +1,119 @@
+"""What is chosen when the user does not say: method and layer, each with its reason."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from pellucid.engine.passes import Heard
+from pellucid.engine.run import surveyed
+from pellucid.models.subject import Example, Subject
+from pellucid.words.errors import LayerError
+from pellucid.words.method import AUTO, Method
+
+EXACT = 11
+"""Up to this many features all coalitions are cheaper than a sample of them."""
+
+
+def method_for(subject: Subject, example: Example) -> tuple[str, str]:
+    """The usual method for a subject, and why."""
+    if subject.task == "text":
+        return "integrated_gradients", "words have no natural off switch; a path from masked words is complete"
+    if subject.task == "table":
+        n = subject.reader.features(example, None, True).n
+        if n <= EXACT:
+            return "kernel_shap", f"{n} columns: exact Shapley values cost {2**n - 2} rows"
+        return "integrated_gradients", f"{n} columns: complete, and far cheaper than {n} columns' coalitions"
+    if subject.task == "image":
+        layer, _, _ = _cam_layer(subject, example)
+        if layer is not None:
+            return "grad_cam", f"a picture, and {layer} still has places: one pass shows where the model looks"
+    return "integrated_gradients", "complete: its values sum to the score's change from the baseline"
+
+
+def settle(method: Method, options: Mapping[str, Any], subject: Subject, example: Example
+           ) -> tuple[dict[str, Any], dict[str, str]]:
+    """All options of a method with the automatic ones chosen, and the reasons."""
+    chosen, why = method.settle(options), dict[str, str]()
+    if chosen.get("layer") == AUTO:
+        layer, grid, reason = _cam_layer(subject, example)
+        if layer is None:
+            raise LayerError("layer.needed", f"no layer with places in {subject.name}", "a layer's name",
+                             "give layer=, for example one of: " + ", ".join(_some_layers(subject)))
+        chosen["layer"], why["layer"] = layer, reason
+        if "grid" in chosen and chosen["grid"] is None:
+            chosen["grid"] = grid
+    elif "grid" in chosen and chosen["grid"] is None and isinstance(chosen.get("layer"), str):
+        chosen["grid"] = _grid_of(subject, example, chosen["layer"])
+    if chosen.get("grid") is not None and "grid" not in options:
+        why["grid"] = f"{chosen['grid'][0]} by {chosen['grid'][1]} tokens, as the patch embedding laid them"
+    return chosen, why
+
+
+def _some_layers(subject: Subject) -> list[str]:
+    return [name for name, _ in subject.module.named_modules() if name][-8:]
+
+
+def _heard(subject: Subject, example: Example) -> list[Heard]:
+    return surveyed(subject.module, example.carrier, subject.facts)
+
+
+def _shape(call: Heard) -> tuple[int, ...]:
+    return next(iter(call.shapes.values()), ())
+
+
+def _patch_grid(calls: list[Heard]) -> tuple[int, int] | None:
+    """Rows and columns of the last value (channels, rows, columns) before tokens: the patch embedding."""
+    shapes = [_shape(c) for c in calls if len(_shape(c)) == 3]
+    return (shapes[-1][1], shapes[-1][2]) if shapes else None
+
+
+def _grid_of(subject: Subject, example: Example, layer: str) -> tuple[int, int] | None:
+    """The picture's grid for a layer whose value is tokens, None where it has places of its own."""
+    calls = _heard(subject, example)
+    shapes = [_shape(c) for c in calls if c.layer == layer.partition("#")[0].partition(":")[0]]
+    grid = _patch_grid(calls)
+    tokens = bool(shapes) and len(shapes[0]) == 2 and grid is not None and shapes[0][0] >= math.prod(grid)
+    return grid if tokens else None
+
+
+def _cam_layer(subject: Subject, example: Example) -> tuple[str | None, tuple[int, int] | None, str]:
+    """The layer for a class activation map: last places of a CNN, first norm of a ViT's last block."""
+    calls = _heard(subject, example)
+    modules = dict(subject.module.named_modules())
+    spatial = [c for c in calls if len(_shape(c)) == 3 and math.prod(_shape(c)[1:]) > 1 and c.layer]
+    grid = _patch_grid(calls)
+    tokens = [c for c in calls if grid and len(_shape(c)) == 2 and _shape(c)[0] >= math.prod(grid) and _shape(c)[1] > 1]
+    if tokens and spatial and len(tokens) > len(spatial):
+        norm = _last_block_norm(tokens, modules)
+        if norm is not None:
+            return norm, grid, "the first norm of the last block: after it only the class token is read"
+    if not spatial:
+        return None, None, ""
+    last = _shape(spatial[-1])
+    once = {c.layer for c in calls if sum(d.layer == c.layer for d in calls) == 1}
+    same = [c for c in spatial if _shape(c)[1:] == last[1:]]
+    outer = min((c for c in same if c.layer in once and same.index(c) >= len(same) - 8 and _ends(c, same)),
+                key=lambda c: c.layer.count("."), default=spatial[-1])
+    name = outer.layer if outer.layer in once else f"{outer.layer}#{outer.call}"
+    return name, None, f"the last layer with places ({last[1]} by {last[2]}) before the pooling"
+
+
+def _ends(call: Heard, same: list[Heard]) -> bool:
+    """True for the modules that end with the last value of this size: it and the ones around it."""
+    last = same[-1]
+    return call is last or last.layer.startswith(call.layer + ".") or call.layer.startswith(last.layer + ".")
+
+
+def _last_block_norm(tokens: list[Heard], modules: dict[str, nn.Module]) -> str | None:
+    """The norm that runs first inside the last of the repeated blocks."""
+    numbered = [c for c in tokens if re.search(r"(^|[._])\d+$", c.layer)]
+    if not numbered:
+        return None
+    block = numbered[-1].layer + "."
+    norms = [c.layer for c in tokens if c.layer.startswith(block) and "norm" in type(modules[c.layer]).__name__.lower()]
+    return norms[0] if norms else None

@@ -1,0 +1,124 @@
+"""Reading and replacing what named modules say: one hook per module and pass, calls counted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from pellucid.words.errors import LayerError, nearest
+from pellucid.words.site import Site
+
+Seen = Callable[[Site, Tensor], Tensor]
+"""What to do with the value at a site: keep it, replace it, or both; it returns what runs on."""
+
+
+def module_of(model: nn.Module, site: Site) -> nn.Module:
+    """The module a site names, or an error with the nearest names."""
+    modules = dict(model.named_modules())
+    if site.layer not in modules:
+        raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, [m for m in modules if m]))
+    return modules[site.layer]
+
+
+def parts(value: Any, path: str = "") -> dict[str, Tensor]:
+    """All tensors of a structured output by their path."""
+    if isinstance(value, Tensor):
+        return {path: value}
+    found: dict[str, Tensor] = {}
+    for key, inner in _items(value):
+        found |= parts(inner, f"{path}.{key}" if path else str(key))
+    return found
+
+
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        return list(value.items())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, tuple | list):
+        return list(enumerate(value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    return []
+
+
+def replaced(value: Any, path: str, tensor: Tensor) -> Any:
+    """A structured output with the tensor at `path` replaced; the rest is passed on as it is."""
+    if not path:
+        return tensor
+    head, _, rest = path.partition(".")
+    if isinstance(value, Mapping):
+        key = next(k for k in value if str(k) == head)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        inner = replaced(value[key], rest, tensor)
+        changed = {**value, key: inner}  # pyright: ignore[reportUnknownVariableType]
+        if type(value) is dict:  # pyright: ignore[reportUnknownArgumentType]
+            return changed  # pyright: ignore[reportUnknownVariableType]
+        return type(value)(**changed)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, tuple | list):
+        items = list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        items[int(head)] = replaced(items[int(head)], rest, tensor)
+        named = hasattr(value, "_fields")
+        return type(value)(*items) if named else type(value)(items)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportCallIssue]
+    return dataclasses.replace(value, **{head: replaced(getattr(value, head), rest, tensor)})
+
+
+def part_of(value: Any, site: Site) -> tuple[str, Tensor]:
+    """The tensor a site means in a module's output, with its path; the only one where none is named."""
+    found = parts(value)
+    if site.part in found:
+        return site.part, found[site.part]
+    if not found:
+        raise LayerError("layer.no_tensor", f"an output of type {type(value).__name__} at {site}", "a tensor",
+                         "choose a layer that returns a tensor")
+    if not site.part and (len(found) == 1 or isinstance(value, tuple)):
+        # Of a tuple the first part is the layer's value: (output, weights), (hidden, state) by convention.
+        return next(iter(found.items()))
+    raise LayerError("layer.part", f"{site} with the parts {', '.join(found)}", "one part",
+                     f"name it: '{site.layer}:{next(iter(found))}'")
+
+
+@contextmanager
+def listening(model: nn.Module, sites: Mapping[Site, Seen]) -> Any:
+    """While open, every value that passes a site goes through its function; yields the calls seen.
+
+    A module that is called several times must be named with the call (`layer#2`); a site that no
+    forward reaches is the caller's to find in the counts.
+    """
+    calls: dict[str, int] = {}
+    reached: set[Site] = set()
+    by_layer: dict[str, list[Site]] = {}
+    for site in sites:
+        by_layer.setdefault(site.layer, []).append(site)
+
+    def heard(name: str, output: Any) -> Any:
+        calls[name] = calls.get(name, 0) + 1
+        changed = False
+        for site in by_layer[name]:
+            if site.call is None and calls[name] == 2:
+                raise LayerError("layer.reused", f"{name} called more than once", "the call to look at",
+                                 f"name it: '{name}#1', '{name}#2'")
+            if site.call in (None, calls[name]):
+                path, value = part_of(output, site)
+                reached.add(site)
+                after = sites[site](site, value)
+                if after is not value:
+                    output, changed = replaced(output, path, after), True
+        return output if changed else None
+
+    with ExitStack() as stack:
+        for name in by_layer:
+            module = module_of(model, Site(name))
+
+            def hook(_m: nn.Module, _a: Any, output: Any, name: str = name) -> Any:
+                return heard(name, output)
+
+            stack.callback(module.register_forward_hook(hook).remove)
+        yield reached
+
+
+def not_reached(model: nn.Module, site: Site) -> LayerError:
+    """The error for a layer that the forward never called, or not that often."""
+    return LayerError("layer.not_reached", f"{site}, which this forward never reaches", "a layer that is called",
+                      "choose another layer or call; a fused or scripted parent may skip it")

@@ -1,0 +1,356 @@
+"""One group of questions that can share passes: choose the chunk, run it, recover, hand out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pellucid.engine import memory, passes, probe
+from pellucid.engine.shadow import Watch
+from pellucid.engine.share import Bundle, Piece, signature
+from pellucid.words.errors import BudgetError, InputError, ModelError, PellucidError
+from pellucid.words.site import Site
+from pellucid.words.target import Target, is_open
+
+if TYPE_CHECKING:
+    from pellucid.engine.run import Loop
+
+STRICT_ROWS = 8
+"""The one batch size of strict mode."""
+
+SCOUT_BYTES = 2 * 2**20
+"""Input bytes of the first chunk, from which a row's memory is measured."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run may use the machine.
+
+    `budget` bytes for activations (half of the free memory by default), `chunk` rows a pass at most,
+    `strict` pads every pass to one batch size so that results are equal bit for bit whatever shares the
+    pass, `progress` is told how many rows were answered.
+    """
+
+    budget: int | None = None
+    chunk: int | None = None
+    strict: bool = False
+    progress: Callable[[int], None] | None = None
+
+
+@dataclass(eq=False)
+class Tally:
+    """What a run did: `asked` counts rows by example, `frozen` holds the predictions that were settled."""
+
+    passes: int = 0
+    forwards: int = 0
+    rows: int = 0
+    chunk: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    isolation: str = "shadow"
+    interact: bool = False
+    widened: bool = False
+    peak: int | None = None
+    asked: dict[int, int] = field(default_factory=dict[int, int])
+    frozen: dict[tuple[int, Hashable], Target] = field(default_factory=dict[tuple[int, Hashable], Target])
+
+
+def answer(loop: Loop, group: list[Bundle]) -> None:
+    """Answer every question of a group, whatever memory and single bad examples do."""
+    _Group(loop, group).answer()
+
+
+class _Group:
+    def __init__(self, loop: Loop, bundles: list[Bundle]) -> None:
+        self.loop, self.bundles, self.settings, self.facts = loop, bundles, loop.settings, loop.facts
+        first = bundles[0].first
+        graded, read = first.sites
+        self.gradients = tuple(sorted(graded, key=str))
+        self.readings = tuple(sorted(read, key=str))
+        self.site = first.case.site
+        self.change = first.case.change
+        self.overrides = bundles[0].overrides
+        scored = {s.target.of for b in bundles for s in b.first.slots if s.ask.kind != "reading"}
+        self.output_needed = None in scored
+        self.layers = {s for s in (*graded, *read, *(x for x in scored if x)) if not s.is_input}
+        if self.overrides and not self.site.is_input:
+            self.layers.add(self.site)
+        self.shape: Hashable = signature(first.carrier)
+        self.key: tuple[Hashable, ...] = ("bytes", self.shape, self.site, self.gradients, self.change)
+        self.axes: dict[Site, int] = {}
+        self.device = probe.device_of(loop.model, list(first.carrier.inputs.values()))
+
+    def answer(self) -> None:
+        try:
+            for site in self.layers:
+                self.axes[site] = probe.axis_of(self.loop.model, site, self.bundles[0].first.carrier, self.facts)
+        except Exception as error:
+            works = [w for b in self.bundles for w in b.works]
+            if len(works) > 1 and not isinstance(error, PellucidError):
+                for work in works:  # one bad example must not take the others along
+                    answer(self.loop, [Bundle([work])])
+            else:
+                self._fail(works, named(error))
+            return
+        queue = deque(Piece(b, 0, len(b.works), 0, b.first.points.n) for b in self.bundles)
+        while queue:
+            batch = self._next(queue)
+            error = self._try(batch)
+            if error is None:
+                continue
+            if self.facts.get("guard") and self.loop.tally.isolation != "guard":
+                return  # the shadow did not hold; the run starts again under guard
+            queue.extendleft(reversed(self._recover(error, batch)))
+        for bundle in self.bundles:
+            bundle.finish()
+
+    def _chunk(self, waiting: int) -> int:
+        if self.settings.strict:
+            return STRICT_ROWS
+        if self.facts.get(("interact", self.shape)):
+            return 1
+        most = self.settings.chunk or memory.MOST_ROWS
+        per_row = self.facts.get(self.key)
+        if per_row is None:
+            values = list(self.bundles[0].first.carrier.inputs.values())
+            size = sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor)) + 1
+            return min(most, max(SCOUT_BYTES // size, 1))
+        have = memory.free_bytes(self.device) if self.settings.budget is None else self.settings.budget
+        fit = memory.rows_within(have, per_row, self.device)
+        if fit == 0:
+            raise _too_small(int(memory.SAFETY * per_row), have)
+        return min(most, fit, self.facts.get((*self.key, "most"), fit))
+
+    def _next(self, queue: deque[Piece]) -> list[Piece]:
+        """Fill one pass; with a prefix run once only rows of one example go together."""
+        try:
+            room = self._chunk(sum(p.n for p in queue))
+        except BudgetError as error:
+            works = [w for piece in queue for w in piece.works]
+            queue.clear()
+            self._fail(works, error)
+            return []
+        single = self._may_widen()
+        batch: list[Piece] = []
+        while queue and room > 0:
+            piece = queue.popleft()
+            if all(s.done for w in piece.works for s in w.slots):
+                continue
+            cuts = piece.cut(room)
+            if single and len({id(w.carrier) for w in cuts[0].works}) > 1:
+                cuts = [c for alone in piece.alone() for c in alone.cut(room)]
+            head, rest = cuts[0], cuts[1:]
+            if single and batch and batch[0].works[0].carrier is not head.works[0].carrier:
+                queue.appendleft(piece)
+                break
+            batch.append(head)
+            room -= head.n
+            queue.extendleft(reversed(rest))
+            if rest and rest[0].n > room:
+                break
+        return batch
+
+    def _may_widen(self) -> bool:
+        if not self.overrides or self.site.is_input or self.settings.strict:
+            return False
+        return self.facts.get(("widen", self.site, self.shape), True)
+
+    def _order(self, batch: list[Piece]) -> tuple[passes.Order, list[dict[int, list[int]]]]:
+        """The pass for these pieces, and which of its targets each question of each work reads."""
+        targets: list[Target] = []
+        place: dict[Hashable, int] = {}
+        graded: list[int] = []
+        columns: list[dict[int, list[int]]] = []
+        for piece in batch:
+            column: dict[int, list[int]] = {}
+            for work in piece.works:
+                which: list[int] = []
+                for slot in work.slots:
+                    if slot.ask.kind == "reading":
+                        which.append(-1)
+                        continue
+                    if slot.target.key not in place:
+                        place[slot.target.key] = len(targets)
+                        targets.append(slot.target)
+                    which.append(place[slot.target.key])
+                column[id(work)] = which
+                mine = place[work.graded.key] if work.graded is not None else 0
+                graded += [mine] * (piece.q - piece.p)
+            columns.append(column)
+        n = sum(p.n for p in batch)
+        rows = torch.cat([p.bundle.rows(p.a, p.b, p.p, p.q) for p in batch]).to(self.device) if self.overrides else None
+        carriers = [(w.carrier, p.q - p.p) for p in batch for w in p.works]
+        same = all(c is carriers[0][0] for c, _ in carriers)
+        widen = self._may_widen() and same and n > 3
+        inputs: dict[str | int, Any] = {}
+        for key, value in carriers[0][0].inputs.items():
+            if not isinstance(value, Tensor) or value.dim() == 0 or widen:
+                inputs[key] = value
+            elif same:
+                inputs[key] = value.expand(n, *value.shape[1:])
+            else:
+                inputs[key] = torch.cat([c.inputs[key].expand(k, *value.shape[1:]) for c, k in carriers])
+        inputs = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in inputs.items()}
+        once = all(self.facts.get(("called once", s.layer)) or s.call for s in self.layers)
+        last = not self.output_needed and once and not self.gradients and not any(s.is_input for s in self.readings)
+        return passes.Order(inputs, n, self.site, rows, targets,
+                            torch.tensor(graded) if self.gradients else None, self.gradients, self.readings,
+                            widen, last and bool(self.layers), self.change), columns
+
+    def _try(self, batch: list[Piece]) -> Exception | None:
+        """Run one pass and hand out its answers; what went wrong is returned, outside its frames."""
+        if not batch:
+            return None
+        try:
+            order, columns = self._order(batch)
+            outcome = self._run(order)
+            if outcome is None:
+                return RuntimeError("the shadow did not hold")
+            if order.n > 1 and self._interact(order, outcome):
+                return None if self._redo(batch) else RuntimeError("unreachable")
+        except Exception as error:
+            error.__traceback__ = None if memory.is_out_of_memory(error) else error.__traceback__
+            return error
+        start = 0
+        for piece, column in zip(batch, columns, strict=True):
+            self._settle(piece, outcome, start, column)
+            piece.bundle.take(piece.a, piece.b, piece.p, piece.q, outcome, start, column)
+            start += piece.n
+            for work in piece.works:
+                asked = self.loop.tally.asked
+                asked[id(work.case.carrier)] = asked.get(id(work.case.carrier), 0) + piece.q - piece.p
+        tally = self.loop.tally
+        tally.rows += start
+        tally.chunk = max(tally.chunk, start)
+        tally.widened |= order.widen
+        if self.settings.progress is not None:
+            self.settings.progress(tally.rows)
+        return None
+
+    def _run(self, order: passes.Order) -> passes.Outcome | None:
+        loop = self.loop
+        if order.widen and not self._widen_holds(order):
+            order = _full(order)
+        loop.tally.passes += 1
+        loop.tally.forwards += 1 if order.widen else order.n
+        if self.settings.strict:
+            return _trimmed(passes.run(loop.model, _padded(order), self.axes), order.n)
+        if "escape" not in self.facts:
+            watch = Watch(loop.original)
+            with watch.watching():
+                outcome = passes.run(loop.model, order, self.axes)
+            self.facts["escape"] = watch.escaped
+            if watch.escaped and loop.tally.isolation != "guard":
+                self.facts["guard"] = True
+                return None
+            return outcome
+        if self.key in self.facts:
+            return passes.run(loop.model, order, self.axes)
+        with memory.Meter() as meter:
+            outcome = passes.run(loop.model, order, self.axes)
+        self.facts[self.key] = max(meter.peak(bool(self.gradients)) // order.n, 1)
+        return outcome
+
+    def _widen_holds(self, order: passes.Order) -> bool:
+        key = ("widen", self.site, self.shape)
+        if key not in self.facts:
+            self.facts[key] = probe.can_widen(self.loop.model, order, self.axes)
+        return self.facts[key]
+
+    def _interact(self, order: passes.Order, outcome: passes.Outcome) -> bool:
+        key = ("interact", self.shape)
+        if key not in self.facts:
+            full = _full(order) if order.widen else order
+            self.facts[key] = probe.rows_interact(self.loop.model, full, outcome, self.axes)
+        self.loop.tally.interact |= self.facts[key]
+        return self.facts[key]
+
+    def _redo(self, batch: list[Piece]) -> bool:
+        """Rows that look at their neighbours are asked one by one."""
+        for piece in batch:
+            for alone in piece.cut(1):
+                error = self._try([alone])
+                if error is not None:
+                    self._fail(alone.works, named(error))
+        return True
+
+    def _settle(self, piece: Piece, outcome: passes.Outcome, start: int, column: dict[int, list[int]]) -> None:
+        """Freeze predictions, and refuse rows whose score is no number."""
+        if outcome.scores is None:
+            return
+        span = piece.q - piece.p
+        for k, work in enumerate(piece.works):
+            at = slice(start + k * span, start + (k + 1) * span)
+            if not bool(torch.isfinite(outcome.scores[[w for w in column[id(work)] if w >= 0]][:, at]).all()):
+                self._fail([work], InputError("output.not_finite", "a score that is not a finite number", "finite scores",
+                                              "look for overflow (half precision?) or NaN in weights and input"))
+                continue
+            for slot, which in zip(work.slots, column[id(work)], strict=True):
+                found = outcome.settled[which] if which >= 0 else None
+                if found is not None and is_open(slot.target):
+                    self.loop.settle(work.case, slot.target, found[at.start])
+
+    def _recover(self, error: Exception, batch: list[Piece]) -> list[Piece]:
+        """Half the rows after memory ran out; every example on its own after any other error."""
+        works = [w for piece in batch for w in piece.works]
+        rows = sum(p.n for p in batch)
+        if memory.is_out_of_memory(error):
+            memory.release(self.device)
+            self.loop.tally.retries += 1
+            if rows > 1:
+                self.facts[(*self.key, "most")] = rows // 2
+                return [cut for piece in batch for cut in piece.cut(max(rows // 2, 1))]
+            per_row = self.facts.get(self.key, 0)
+            self._fail(works, _too_small(int(memory.SAFETY * per_row), memory.free_bytes(self.device)))
+        elif len({id(w) for w in works}) > 1:
+            return [alone for piece in batch for alone in piece.alone()]
+        else:
+            self._fail(works, named(error))
+        return []
+
+    def _fail(self, works: list[Any], error: PellucidError) -> None:
+        for work in works:
+            for slot in work.slots:
+                slot.fail(error)
+
+
+def named(error: BaseException) -> PellucidError:
+    """A model's own exception under our code; the original is its cause."""
+    if isinstance(error, PellucidError):
+        return error
+    named = ModelError("model.failed", f"{type(error).__name__} in the model's forward", "a forward that runs on this input",
+                       "see the cause below; check shapes, dtype and device of the input")
+    named.__cause__ = error
+    return named
+
+
+def _too_small(need: int, have: int) -> BudgetError:
+    return BudgetError("budget.too_small", f"{have:,} bytes for activations", f"{need:,} bytes for one row",
+                       "free memory, raise budget=, or take a smaller input")
+
+
+def _full(order: passes.Order) -> passes.Order:
+    return replace(order, widen=False, inputs=probe.repeated(order.inputs, order.n))
+
+
+def _padded(order: passes.Order) -> passes.Order:
+    """The same pass with its last row repeated up to the one size of strict mode."""
+    extra = STRICT_ROWS - order.n
+
+    def grown(t: Tensor) -> Tensor:
+        return torch.cat([t, t[-1:].expand(extra, *t.shape[1:])]) if extra > 0 else t
+
+    return replace(
+        order, n=max(STRICT_ROWS, order.n), rows=None if order.rows is None else grown(order.rows),
+        graded=None if order.graded is None else grown(order.graded),
+        inputs={k: grown(v) if isinstance(v, Tensor) and v.dim() else v for k, v in order.inputs.items()})
+
+
+def _trimmed(outcome: passes.Outcome, n: int) -> passes.Outcome:
+    return passes.Outcome(None if outcome.scores is None else outcome.scores[:, :n], outcome.settled,
+                          {s: v[:n] for s, v in outcome.gradients.items()}, {s: v[:n] for s, v in outcome.readings.items()})

@@ -1,0 +1,294 @@
+"""The one place that calls a model or autograd: a pass takes rows and brings back what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from pellucid.engine.capture import listening, not_reached, parts
+from pellucid.words.errors import LayerError, ModelError
+from pellucid.words.site import Site
+from pellucid.words.target import Function, Target
+
+
+class _Enough(BaseException):
+    """Ends a forward whose remaining layers nobody asked about."""
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """One pass: the model's inputs with n rows each, and what is wanted of it.
+
+    `rows` (n, *shape) replaces the value at `site` (None: nothing is replaced). With `widen` the inputs
+    hold one row, the layers before the site run on it alone, and the value at the site becomes n rows.
+    `targets` are scored for all rows; `graded` is the one score per row that gradients are taken of, as
+    an index into `targets`. `last` says that nothing after the last site matters.
+    """
+
+    inputs: Mapping[str | int, Any]
+    n: int
+    site: Site
+    rows: Tensor | None
+    targets: Sequence[Target] = ()
+    graded: Tensor | None = None
+    gradients: tuple[Site, ...] = ()
+    readings: tuple[Site, ...] = ()
+    widen: bool = False
+    last: bool = False
+    change: Any = None
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What a pass brought: scores (targets, n), gradients and readings (n, *shape) by site."""
+
+    scores: Tensor | None = None
+    settled: list[list[Target] | None] = field(default_factory=list[list[Target] | None])
+    gradients: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
+    readings: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
+    calls: set[str] = field(default_factory=set[str])
+
+
+class _Steady(TorchFunctionMode):
+    """Keeps grad mode as the pass wants it, and widens the partners of widened rows.
+
+    A forward that turns gradients off inside would cut the explanation; being in a function mode also
+    keeps transformers off their fused fast path, which never calls its submodules.
+    """
+
+    def __init__(self, rows: int | None) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch._C._set_grad_enabled:
+            return None
+        if self.rows is not None and args:
+            name = getattr(func, "__name__", "")
+            if name in ("cat", "concat", "concatenate") and isinstance(args[0], list | tuple):
+                return func([self._wide(t, args[0]) for t in args[0]], *args[1:], **kwargs)
+            if name in ("__iadd__", "add_", "__imul__", "mul_", "__isub__", "sub_") and len(args) == 2:
+                mine, other = args
+                if isinstance(other, Tensor) and self._narrow(mine, other):
+                    args = (self._wide(mine, [other]).clone(), other)
+        return func(*args, **kwargs)
+
+    def _narrow(self, tensor: Any, other: Tensor) -> bool:
+        return (isinstance(tensor, Tensor) and tensor.dim() == other.dim() > 0
+                and len(tensor) == 1 and len(other) == self.rows)
+
+    def _wide(self, tensor: Any, others: Sequence[Any]) -> Any:
+        if any(isinstance(o, Tensor) and self._narrow(tensor, o) for o in others):
+            return tensor.expand(self.rows, *tensor.shape[1:])
+        return tensor
+
+
+def run(model: nn.Module, order: Order, batch_axes: Mapping[Site, int] | None = None) -> Outcome:
+    """Run one pass on a shadow. Errors of the model come out as they are; the caller names them."""
+    return _Pass(model, order, dict(batch_axes or {})).run()
+
+
+class _Pass:
+    def __init__(self, model: nn.Module, order: Order, axes: dict[Site, int]) -> None:
+        self.model, self.order, self.axes = model, order, axes
+        self.values: dict[Site, Tensor] = {}
+        self.outcome = Outcome()
+        self.scored = {t.of for t in order.targets if t.of is not None}
+        own = () if order.site.is_input or order.rows is None else (order.site,)
+        self.sites = {s for s in (*own, *order.gradients, *order.readings, *self.scored) if not s.is_input}
+        self.graded = bool(order.gradients)
+
+    def run(self) -> Outcome:
+        order = self.order
+        inputs = self._inputs()
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.set_grad_enabled(self.graded))
+            if self.graded and self._has_rnn() and torch.backends.cudnn.is_available():
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            if order.change is not None:
+                stack.enter_context(order.change.on(self.model))
+            stack.enter_context(_Steady(order.n if order.widen else None))
+            reached = stack.enter_context(listening(self.model, dict.fromkeys(self.sites, self._seen)))
+            output: Any = None
+            try:
+                output = _called(self.model, inputs)
+            except _Enough:
+                pass
+            for site in self.sites:
+                if site not in reached:
+                    raise not_reached(self.model, site)
+            if order.targets:
+                self._score(output)
+            if self.graded:
+                self._differentiate()
+        self.outcome.readings = {s: self._rows_first(s, self.values[s].detach()) for s in order.readings}
+        return self.outcome
+
+    def _has_rnn(self) -> bool:
+        return any(isinstance(m, nn.RNNBase) and m.weight_ih_l0.is_cuda for m in self.model.modules())
+
+    def _inputs(self) -> dict[str | int, Any]:
+        """Fresh tensors for the model, so that it can write into its input and nobody minds."""
+        order, out = self.order, dict[str | int, Any]()
+        for key, value in order.inputs.items():
+            out[key] = value.clone() if isinstance(value, Tensor) else value
+        if order.site.is_input and order.rows is not None:
+            key = input_key(order.inputs, order.site)
+            given = order.inputs[key]
+            rows = order.rows.to(given.dtype) if isinstance(given, Tensor) else order.rows
+            if order.site in order.gradients:
+                rows = rows.detach().requires_grad_()
+            self.values[order.site] = rows
+            out[key] = rows.clone()
+        for site in (*order.gradients, *order.readings):
+            if site.is_input and site not in self.values:
+                value = order.inputs[input_key(order.inputs, site)]
+                value = value.detach().clone()
+                self.values[site] = value.requires_grad_() if site in order.gradients else value
+                out[input_key(order.inputs, site)] = self.values[site].clone()
+        return out
+
+    def _seen(self, site: Site, value: Tensor) -> Tensor:
+        order = self.order
+        if site == order.site and order.rows is not None:
+            axis = self.axes.get(site, 0)
+            value = order.rows.to(device=value.device, dtype=value.dtype).movedim(0, axis)
+        if site in order.gradients and not value.requires_grad:
+            # The island: everything before this layer ran without autograd.
+            value = value.detach().requires_grad_()
+        self.values[site] = value
+        if order.last and all(s in self.values for s in self.sites):
+            raise _Enough
+        # Handing on a copy keeps what was seen when the next layer works in place.
+        return value.clone()
+
+    def _score(self, output: Any) -> None:
+        scores: list[Tensor] = []
+        for target in self.order.targets:
+            value = self.values[target.of] if target.of is not None else output
+            if target.of is not None:
+                value = self._rows_first(target.of, value)
+            elif not isinstance(target, Function):
+                value = chosen_output(output)
+            if isinstance(value, Tensor) and (value.dim() == 0 or len(value) != self.order.n):
+                raise ModelError("output.rows", f"an output of shape {tuple(value.shape)} for {self.order.n} rows",
+                                 "one row of output per row of input",
+                                 "give the model with its batch axis first, or a target function that scores each row")
+            score = target.score(value)
+            if score.shape != (self.order.n,):
+                raise ModelError("target.shape", f"scores of shape {tuple(score.shape)}", f"({self.order.n},)",
+                                 "let the target give one number per row")
+            settle = getattr(target, "settle", None)
+            self.outcome.settled.append(settle(value.detach()) if settle is not None else None)
+            scores.append(score)
+        self.live = torch.stack(scores) if len({s.dtype for s in scores}) == 1 else torch.stack([s.float() for s in scores])
+        self.outcome.scores = self.live.detach()
+
+    def _differentiate(self) -> None:
+        order = self.order
+        graded = torch.zeros(order.n, dtype=torch.int64) if order.graded is None else order.graded
+        total = self.live.gather(0, graded.to(self.live.device)[None]).sum()
+        leaves = [self.values[s] for s in order.gradients]
+        found: Sequence[Tensor | None] = [None] * len(leaves)
+        if total.requires_grad:
+            found = torch.autograd.grad(total, leaves, allow_unused=True)
+        for site, leaf, gradient in zip(order.gradients, leaves, found, strict=True):
+            if gradient is None:
+                raise LayerError(
+                    "site.disconnected", f"a score without a gradient at {site}", "a score that depends on it",
+                    "choose a layer between input and score; a detach() or inference_mode in the forward cuts gradients")
+            self.outcome.gradients[site] = self._rows_first(site, gradient.detach()).reshape(
+                self._rows_first(site, leaf).shape)
+
+    def _rows_first(self, site: Site, value: Tensor) -> Tensor:
+        axis = self.axes.get(site, 0)
+        return value.movedim(axis, 0) if axis else value
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a survey heard of one call of a module: shapes are of one row, `axis` is its batch axis."""
+
+    layer: str
+    call: int
+    kind: str
+    shapes: Mapping[str, tuple[int, ...]]
+    axes: Mapping[str, int | None]
+
+
+def survey(model: nn.Module, inputs: Sequence[Mapping[str | int, Any]]) -> list[Heard]:
+    """Every call of every module in order, from one run with one row and one with two."""
+    one, two = (_listened(model, given) for given in inputs)
+    if [h[:3] for h in one] != [h[:3] for h in two]:
+        two = one  # a forward that depends on its rows: no batch axis can be told
+    return [Heard(n, c, k, {p: _without(s, _axis(s, t.get(p, s))) for p, s in shapes.items()},
+                  {p: _axis(s, t.get(p, s)) for p, s in shapes.items()})
+            for (n, c, k, shapes), (_, _, _, t) in zip(one, two, strict=True)]
+
+
+Call = tuple[str, int, str, dict[str, tuple[int, ...]]]
+
+
+def _listened(model: nn.Module, given: Mapping[str | int, Any]) -> list[Call]:
+    """Layer, call, type and the shapes of the output of every call in one run."""
+    heard: list[Call] = []
+    calls: dict[str, int] = {}
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(_Steady(None))
+        for name, module in model.named_modules():
+
+            def hook(m: nn.Module, _a: Any, output: Any, name: str = name) -> None:
+                calls[name] = calls.get(name, 0) + 1
+                shapes = {k: tuple(v.shape) for k, v in parts(output).items()}
+                heard.append((name, calls[name], type(m).__name__, shapes))
+
+            stack.callback(module.register_forward_hook(hook).remove)
+        _called(model, {k: v.clone() if isinstance(v, Tensor) else v for k, v in given.items()})
+    return heard
+
+
+def _called(model: nn.Module, inputs: Mapping[str | int, Any]) -> Any:
+    """The model on its arguments: whole numbers are places, words are names."""
+    places = sorted(k for k in inputs if isinstance(k, int))
+    return model(*(inputs[k] for k in places), **{k: v for k, v in inputs.items() if isinstance(k, str)})
+
+
+def _axis(one: tuple[int, ...], two: tuple[int, ...]) -> int | None:
+    grown = [k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b]
+    return grown[0] if len(grown) == 1 and len(one) == len(two) else None
+
+
+def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    return shape if axis is None else shape[:axis] + shape[axis + 1 :]
+
+
+def input_key(inputs: Mapping[str | int, Any], site: Site) -> str | int:
+    """The argument a site on the input means."""
+    return site.part if site.part in inputs else int(site.part or 0)
+
+
+def chosen_output(output: Any) -> Tensor:
+    """The scores in a model's output: a tensor, `logits`, or the only part that can be scores."""
+    if isinstance(output, Tensor):
+        return output
+    found = parts(output)
+    if not found:
+        raise ModelError("output.no_score", f"an output of type {type(output).__name__}", "a tensor of scores",
+                         "give a target function that reads the score from it")
+    if "logits" in found:
+        return found["logits"]
+    able = {k: v for k, v in found.items() if v.dim() in (1, 2) and v.is_floating_point()}
+    if len(able) == 1:
+        return next(iter(able.values()))
+    raise ModelError("output.ambiguous", f"an output with the parts {', '.join(found)}", "one part that holds scores",
+                     "say which: target=lambda output: output[...][:, class]")

@@ -1,0 +1,193 @@
+"""The loop: start conversations, collect their questions, answer them in shared passes, go on."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from pellucid.engine import shadow
+from pellucid.engine.group import Settings, Tally, answer, named
+from pellucid.engine.passes import Heard
+from pellucid.engine.probe import survey
+from pellucid.engine.share import Slot, bundled, merged
+from pellucid.words.ask import Ask, Failed
+from pellucid.words.case import Carrier
+from pellucid.words.errors import Cancelled, PellucidError
+from pellucid.words.points import HERE, AsIs
+from pellucid.words.target import Target, is_open
+
+WINDOW = 256
+"""Conversations alive at once."""
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A conversation in the loop; `result` is what it returned, or the error that ended it."""
+
+    conversation: Coroutine[Any, Any, Any]
+    slots: list[Slot] = field(default_factory=list[Slot])
+    result: Any = None
+    done: bool = False
+
+    def cancel(self) -> None:
+        """End this conversation; the others go on."""
+        if not self.done:
+            self.conversation.close()
+            self.result, self.done = Cancelled(), True
+
+    def step(self, answers: list[Any] | None) -> None:
+        """Go on to the next questions, or to the end."""
+        try:
+            asks: tuple[Ask, ...] = self.conversation.send(answers)  # pyright: ignore[reportArgumentType]
+        except StopIteration as stop:
+            self.result, self.done, self.slots = stop.value, True, []
+        except PellucidError as error:
+            self.result, self.done, self.slots = error, True, []
+        else:
+            self.slots = [Slot(ask, ask.case.target) for ask in asks]
+
+
+class Loop:
+    """Conversations about one model, answered together. New ones may be admitted while others run."""
+
+    def __init__(self, model: nn.Module, facts: dict[Any, Any], settings: Settings) -> None:
+        self.original = self.model = model
+        self.facts, self.settings = facts, settings
+        self.tally = Tally()
+        self.live: list[Ticket] = []
+        self._held: list[Any] = []
+
+    def admit(self, conversation: Coroutine[Any, Any, Any]) -> Ticket:
+        """Start a conversation; its first questions are open afterwards."""
+        ticket = Ticket(conversation)
+        ticket.step(None)
+        if not ticket.done:
+            self.live.append(ticket)
+        return ticket
+
+    def round(self) -> None:
+        """Answer what is open now and let every conversation that has its answers go on."""
+        self.live = [t for t in self.live if not t.done]
+        ready, waiting = self._ready([s for t in self.live for s in t.slots if not s.done])
+        helpers = self._settling(ready, waiting)
+        for group in bundled(merged([*ready, *helpers])):
+            answer(self, group)
+        self._freeze([*ready, *helpers])
+        for ticket in self.live:
+            if not ticket.done and all(s.done for s in ticket.slots):
+                ticket.step([s.answer for s in ticket.slots])
+        if self.settings.progress is not None:
+            self.settings.progress(self.tally.rows)
+
+    def _ready(self, slots: list[Slot]) -> tuple[list[Slot], list[Slot]]:
+        """Questions that can be asked now; the others wait for the model's own prediction."""
+        ready: list[Slot] = []
+        waiting: list[Slot] = []
+        for slot in slots:
+            case = slot.ask.case
+            slot.target = self.tally.frozen.get((id(case.carrier), case.target.key), case.target)
+            clean = slot.ask.points == HERE and case.noise is None
+            settled = not is_open(slot.target) or slot.ask.kind == "reading" or clean
+            (ready if settled else waiting).append(slot)
+        return ready, waiting
+
+    def _settling(self, ready: list[Slot], waiting: list[Slot]) -> list[Slot]:
+        """A question about the clean example for every prediction that nobody asks for himself."""
+        asked = {(id(s.ask.case.carrier), s.target.key) for s in ready if s.ask.kind != "reading"}
+        extra: dict[tuple[int, Hashable], Slot] = {}
+        for slot in waiting:
+            key = (id(slot.ask.case.carrier), slot.target.key)
+            if key not in asked:
+                extra.setdefault(key, Slot(Ask("score", slot.ask.case, AsIs()), slot.target))
+        return list(extra.values())
+
+    def _freeze(self, slots: list[Slot]) -> None:
+        """Who waited for a prediction that failed has failed with it."""
+        for slot in slots:
+            if isinstance(slot.answer, Failed) and is_open(slot.target) and slot.ask.kind != "reading":
+                for ticket in self.live:
+                    for other in ticket.slots:
+                        if other.ask.case.carrier is slot.ask.case.carrier and is_open(other.target):
+                            other.fail(slot.answer.error)
+
+    def settle(self, case: Any, target: Target, found: Target) -> None:
+        """Keep the prediction of an example: from here on its target does not move."""
+        self._held.append(case.carrier)  # an id is only a name while its object lives
+        self.tally.frozen.setdefault((id(case.carrier), target.key), found)
+
+    def close(self) -> None:
+        """End every conversation that is still open."""
+        for ticket in self.live:
+            ticket.cancel()
+        self.live = []
+
+
+@contextmanager
+def isolated(model: nn.Module, facts: dict[Any, Any], tally: Tally) -> Iterator[nn.Module]:
+    """The shadow, or the model itself under guard where no shadow can stand in for it."""
+    before = shadow.versions(model)
+    with ExitStack() as stack:
+        copy: nn.Module | None = None
+        if not facts.get("guard"):
+            try:
+                copy = shadow.cast(model)
+            except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError):
+                facts["guard"] = True
+        if copy is None:
+            copy = stack.enter_context(shadow.guarded(model))
+            tally.isolation = "guard"
+        yield copy
+        if tally.isolation != "guard":
+            shadow.assert_unchanged(model, before)
+
+
+def run(
+    model: nn.Module,
+    conversations: Iterable[Coroutine[Any, Any, Any]],
+    *,
+    facts: dict[Any, Any] | None = None,
+    settings: Settings | None = None,
+    admitted: Callable[[Loop], None] | None = None,
+) -> tuple[list[Any], Tally]:
+    """Run conversations to their ends; each result is what it returned, or its PellucidError.
+
+    At most 256 are alive at once; the next is admitted when one ends. Whatever interrupts the run, every
+    conversation is closed and the model is as it was.
+    """
+    model = shadow.unwrapped(model)
+    facts = {} if facts is None else facts
+    loop = Loop(model, facts, settings or Settings())
+    coming, tickets = deque(conversations), list[Ticket]()
+    began = time.perf_counter()
+    try:
+        while True:
+            with isolated(model, facts, loop.tally) as loop.model:
+                guard = bool(facts.get("guard"))
+                while (coming or any(not t.done for t in loop.live)) and guard == bool(facts.get("guard")):
+                    while coming and len(loop.live) < WINDOW:
+                        tickets.append(loop.admit(coming.popleft()))
+                    loop.round()
+            if guard == bool(facts.get("guard")):
+                break
+    finally:
+        loop.close()
+        for conversation in coming:
+            conversation.close()
+        loop.tally.seconds = time.perf_counter() - began
+    return [t.result for t in tickets], loop.tally
+
+
+def surveyed(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Heard]:
+    """Every call of every module for this example, in order; the model stays untouched. Kept in `facts`."""
+    model = shadow.unwrapped(model)
+    with isolated(model, facts, Tally()) as copy:
+        try:
+            return survey(copy, carrier, facts)
+        except Exception as error:
+            raise named(error) from error

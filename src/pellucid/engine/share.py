@@ -1,0 +1,218 @@
+"""Open questions become work: what can share a row shares it, what can share a pass shares that."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.engine.passes import Outcome
+from pellucid.words.ask import Ask, Failed
+from pellucid.words.case import Carrier, Case
+from pellucid.words.points import AsIs, Points
+from pellucid.words.site import Site
+from pellucid.words.target import Target
+
+
+@dataclass(eq=False)
+class Slot:
+    """An open question and, in time, its answer. `target` is the frozen one."""
+
+    ask: Ask
+    target: Target
+    answer: Any = None
+    done: bool = False
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done:
+            self.answer, self.done = Failed(error), True
+
+
+@dataclass(eq=False)
+class Work:
+    """The rows of one case at one set of points, with all that is asked of them."""
+
+    case: Case
+    points: Points
+    slots: list[Slot] = field(default_factory=list[Slot])
+    graded: Target | None = None
+
+    @property
+    def carrier(self) -> Carrier:
+        asis = isinstance(self.points, AsIs) and self.points.baseline
+        return self.case.reference if asis and self.case.reference is not None else self.case.carrier
+
+    @property
+    def sites(self) -> tuple[frozenset[Site], frozenset[Site]]:
+        """Where gradients and readings are asked."""
+        asks = [s.ask for s in self.slots]
+        graded = frozenset(a.at for a in asks if a.kind == "gradient" and a.at is not None)
+        read = {a.at for a in asks if a.kind == "reading" and a.at is not None}
+        return graded, frozenset(read | {a.fold.times for a in asks if a.fold is not None and a.fold.times is not None})
+
+    def can_take(self, slot: Slot) -> bool:
+        """A row has one score that gradients are taken of; anything else it can carry together."""
+        return slot.ask.kind != "gradient" or self.graded is None or self.graded.key == slot.target.key
+
+
+def signature(carrier: Carrier) -> Hashable:
+    """What must agree for two examples to stand in one batch."""
+    return tuple((str(k), (tuple(v.shape), v.dtype) if isinstance(v, Tensor) else repr(v))
+                 for k, v in carrier.inputs.items())
+
+
+def merged(slots: Iterable[Slot]) -> list[Work]:
+    """Questions about the same rows become one piece of work; gradients first, the rest joins them."""
+    found: dict[Hashable, list[Work]] = {}
+    for slot in sorted(slots, key=lambda s: s.ask.kind != "gradient"):
+        case, points = slot.ask.case, slot.ask.points
+        parts = {"x": (id(case.origin), case.noise), "b": id(case.baseline), "f": id(case.features)}
+        where = case.reference if isinstance(points, AsIs) and points.baseline else case.carrier
+        row: Hashable = (id(where), case.change, points.key, case.site, *(parts[use] for use in points.uses))
+        works = found.setdefault(row, [])
+        work = next((w for w in works if w.can_take(slot)), None)
+        if work is None:
+            work = Work(case, points)
+            works.append(work)
+        work.slots.append(slot)
+        if slot.ask.kind == "gradient":
+            work.graded = slot.target
+    return [w for works in found.values() for w in works]
+
+
+@dataclass(eq=False)
+class Bundle:
+    """Works that ask the same of the same points for different examples: one tensor operation each."""
+
+    works: list[Work]
+    answers: list[Tensor | None] = field(default_factory=list[Tensor | None])
+    before: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
+
+    def __post_init__(self) -> None:
+        self.answers = [None] * len(self.works[0].slots)
+
+    @property
+    def first(self) -> Work:
+        return self.works[0]
+
+    @property
+    def overrides(self) -> bool:
+        return not isinstance(self.first.points, AsIs)
+
+    def rows(self, a: int, b: int, p: int, q: int) -> Tensor:
+        """Rows of works a to b at points p to q: ((b - a) · (q - p), *shape), example by example."""
+        cases = [w.case for w in self.works[a:b]]
+        x = torch.stack([c.x for c in cases])
+        baseline = torch.stack([c.baseline.expand_as(c.origin) for c in cases])
+        return self.first.points.rows(x, baseline, cases[0].features, p, q).flatten(0, 1)
+
+    def take(self, a: int, b: int, p: int, q: int, outcome: Outcome, start: int, rows_of: dict[int, list[int]]) -> None:
+        """Put the answers of a pass in place, point by point, so that no sum depends on the chunk."""
+        stop = start + (b - a) * (q - p)
+        for column, slot in enumerate(self.first.slots):
+            ask = slot.ask
+            if ask.kind == "score":
+                assert outcome.scores is not None
+                which = torch.tensor([rows_of[id(w)][column] for w in self.works[a:b]], device=outcome.scores.device)
+                got = outcome.scores[:, start:stop].reshape(len(outcome.scores), b - a, q - p)
+                value = got[which, torch.arange(b - a, device=got.device)]
+            else:
+                assert ask.at is not None
+                where = outcome.gradients if ask.kind == "gradient" else outcome.readings
+                value = where[ask.at][start:stop].unflatten(0, (b - a, q - p))
+            self._store(column, a, b, p, q, value, outcome, start, stop)
+
+    def _store(self, column: int, a: int, b: int, p: int, q: int, value: Tensor, outcome: Outcome,
+               start: int, stop: int) -> None:
+        ask, n, whole = self.first.slots[column].ask, self.first.points.n, len(self.works)
+        value = value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+        if ask.fold is None:
+            if (a, b, p, q) == (0, whole, 0, n):
+                self.answers[column] = value
+                return
+            if self.answers[column] is None:
+                self.answers[column] = value.new_empty(whole, n, *value.shape[2:])
+            self.answers[column][a:b, p:q] = value  # pyright: ignore[reportOptionalSubscript]
+            return
+        folds = [w.slots[column].ask.fold for w in self.works[a:b]]
+        weights = torch.stack([f.weights for f in folds if f is not None]).to(value.device, torch.float64)
+        total = self.answers[column]
+        if total is None:
+            total = torch.zeros(whole, weights.shape[1], *value.shape[2:], dtype=torch.float64, device=value.device)
+            self.answers[column] = total
+        flat = total[a:b].flatten(2) if total.dim() > 2 else total[a:b].unsqueeze(-1)
+        rows = value.reshape(b - a, q - p, -1).to(torch.float64)
+        steps = None
+        if ask.fold.times is not None:
+            steps = outcome.readings[ask.fold.times][start:stop].reshape(b - a, q - p, -1).to(torch.float64)
+        for j in range(q - p):
+            row, at = rows[:, j], p + j
+            if steps is not None:
+                # A step needs the point before it, which may have come with an earlier chunk.
+                last = self.before.setdefault(column, row.new_zeros(2, whole, row.shape[1]))
+                change, point = last[0, a:b] * (steps[:, j] - last[1, a:b]), at
+                last[0, a:b], last[1, a:b] = row, steps[:, j]
+                if point == 0:
+                    continue
+                row, at = change, point - 1
+            flat += weights[:, :, at, None] * row[:, None]
+
+    def finish(self) -> None:
+        """Hand every question its answer."""
+        for k, work in enumerate(self.works):
+            for slot, answer in zip(work.slots, self.answers, strict=True):
+                if not slot.done:
+                    assert answer is not None
+                    value = answer[k]
+                    slot.answer, slot.done = value if slot.ask.fold is None else value.to(work.case.origin.dtype), True
+
+
+def bundled(works: Iterable[Work]) -> list[list[Bundle]]:
+    """Groups of bundles that can share a pass."""
+    groups: dict[Hashable, dict[Hashable, list[Work]]] = {}
+    for work in works:
+        case, asis = work.case, isinstance(work.points, AsIs)
+        shape = None if asis else (tuple(case.origin.shape), case.origin.dtype, case.site)
+        scored = any(s.ask.kind == "score" for s in work.slots) or work.graded is not None
+        layers = frozenset(s.target.of for s in work.slots if s.ask.kind != "reading")
+        shared = (signature(work.carrier), shape, case.change, *work.sites, scored, layers)
+        kinds = tuple((s.ask.kind, s.ask.at, s.ask.fold is not None and (s.ask.fold.weights.shape[0], s.ask.fold.times))
+                      for s in work.slots)
+        laid = id(case.features) if "f" in work.points.uses else None
+        groups.setdefault(shared, {}).setdefault((work.points.key, kinds, laid), []).append(work)
+    return [[Bundle(works) for works in group.values()] for group in groups.values()]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Works a to b of a bundle at points p to q."""
+
+    bundle: Bundle
+    a: int
+    b: int
+    p: int
+    q: int
+
+    @property
+    def n(self) -> int:
+        return (self.b - self.a) * (self.q - self.p)
+
+    @property
+    def works(self) -> list[Work]:
+        return self.bundle.works[self.a : self.b]
+
+    def cut(self, rows: int) -> list[Piece]:
+        """Smaller pieces of at most `rows` rows: fewer examples first, then fewer points."""
+        out: list[Piece] = []
+        for a in range(self.a, self.b, rows):
+            b = min(a + rows, self.b)
+            step = max(rows // (b - a), 1)
+            out += [Piece(self.bundle, a, b, p, min(p + step, self.q)) for p in range(self.p, self.q, step)]
+        return out
+
+    def alone(self) -> list[Piece]:
+        """One piece per example."""
+        return [Piece(self.bundle, k, k + 1, self.p, self.q) for k in range(self.a, self.b)]

@@ -1,0 +1,141 @@
+"""Methods made of methods: inside a layer, smoothed, contrasted, averaged over baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.numbers.estimate import Estimate
+from pellucid.numbers.statistics import Welford
+from pellucid.words.ask import together
+from pellucid.words.case import Case
+from pellucid.words.errors import OptionError
+from pellucid.words.features import Features, units
+from pellucid.words.method import AUTO, Law, Method
+from pellucid.words.site import Site
+from pellucid.words.target import Contrast, read
+
+TOGETHER = 8
+"""Copies alive at once: their questions share passes, and memory does not grow with their number."""
+
+
+def _composed(
+    name: str, inner: Method, run: Callable[..., Any], added: Mapping[str, Any], doc: str, **card: Any
+) -> Method:
+    """A method around another: its own options first, then the inner method's."""
+    for option in added:
+        if option in inner.defaults:
+            raise OptionError("method.options_clash", f"option {option!r} in both {name} and {inner.name}",
+                              "names that differ", f"compose the other way round, or leave out one {name}")
+    return Method(f"{name}({inner.name})", run, replace(inner.card, **card), f"{doc}\n\nWithin: {inner.summary}",
+                  {**added, **inner.defaults}, dict(inner.annotations), inner.prepare)
+
+
+class _Mean:
+    """The mean of many answers: the numerical error is averaged, the spread gives the sampling error."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.values, self.features, self.errors = Welford(), Welford(), Welford()
+        self.known, self.place, self.notes = True, None, ()
+
+    def add(self, answers: Sequence[Any]) -> None:
+        for answer in answers:
+            found = Estimate.of(answer)
+            self.values.add(found.value)
+            self.place, self.notes = found.place, tuple(dict.fromkeys(self.notes + found.notes))
+            if found.value.shape == self.case.origin.shape and found.place is None:
+                # Neighbouring elements share their noise: the spread is taken after they are summed.
+                self.features.add(self.case.features.gather(found.value))
+            if found.numerical is None:
+                self.known = False
+            else:
+                self.errors.add(found.numerical)
+
+    def estimate(self) -> Estimate:
+        mean, dtype = self.values.estimate(), self.case.origin.dtype
+        sampling = self.features.estimate().sampling if self.features.n else mean.sampling
+        numerical = self.errors.mean if self.known else None
+        return Estimate(mean.value.to(dtype), None if numerical is None else numerical.to(dtype),
+                        None if sampling is None else sampling.to(dtype), self.notes, self.place)
+
+
+def inside(inner: Method) -> Method:
+    """The same method with its points at a layer: what each unit of the layer contributes."""
+
+    async def moved(case: Case, *, layer: str, **options: Any) -> Estimate:
+        site = Site.parse(layer)
+        here, there = await together(case.reading(case.here, of=site), case.reading(case.there, of=site))
+        x, baseline = here[0], there[0]
+        place = _channels(x) if inner.card.coarse else units(tuple(x.shape))
+        found = Estimate.of(await inner.run(case.at(site, x, baseline, place), **options))
+        return replace(found, place=found.place or place)
+
+    return _composed("inside", inner, moved, {"layer": AUTO},
+                     "The method at a layer instead of the input: what each of its units contributes.",
+                     baseline=True, laws=tuple(w for w in inner.card.laws if w is not Law.SYMMETRIC))
+
+
+def _channels(x: Tensor) -> Features:
+    """A convolution's channels, or every unit where there are no places."""
+    if x.dim() < 2:
+        return units(tuple(x.shape))
+    return Features(torch.arange(len(x)), (0,), (len(x),), "units", "channels")
+
+
+def smooth(inner: Method) -> Method:
+    """The same method, averaged over noisy copies of x (SmoothGrad, arXiv:1706.03825)."""
+
+    async def smoothed(case: Case, *, samples: int, spread: float, **options: Any) -> Estimate:
+        if samples < 1:
+            raise OptionError("option.value", f"samples={samples}", "1 or more", "ask for at least one copy")
+        mean, copies = _Mean(case), case.noised(samples, spread)
+        while block := list(islice(copies, TOGETHER)):
+            mean.add(await together(*(inner.run(copy, **options) for copy in block)))
+        return mean.estimate()
+
+    return _composed("smooth", inner, smoothed, {"samples": 16, "spread": 0.15},
+                     "The method averaged over noisy copies of x; spread is in units of max(x) - min(x).",
+                     paper=f"{inner.card.paper}; arXiv:1706.03825".lstrip("; "),
+                     laws=tuple(w for w in inner.card.laws if w is Law.LINEAR))
+
+
+def contrast(inner: Method) -> Method:
+    """The same method on the difference of two scores: why this rather than the other?"""
+
+    async def contrasted(case: Case, *, other: Any, **options: Any) -> Any:
+        return await inner.run(case, **options)
+
+    def prepare(case: Case, options: Mapping[str, Any]) -> Case:
+        if options.get("other") is None:
+            raise OptionError("option.missing", "no option other", "the class or label to compare with",
+                              "give other=, for example other=3")
+        return inner.prepare(case.towards(Contrast(case.target, read(options["other"]))), options)
+
+    made = _composed("contrast", inner, contrasted, {"other": None},
+                     "The method on the difference of two scores: why this rather than the other?")
+    return replace(made, prepare=prepare)
+
+
+def averaged(inner: Method) -> Method:
+    """The same method, averaged over several baselines."""
+
+    async def mean_over(case: Case, *, baselines: Sequence[Any], **options: Any) -> Estimate:
+        mean = _Mean(case)
+        for start in range(0, len(case.alternatives), TOGETHER):
+            block = case.alternatives[start : start + TOGETHER]
+            mean.add(await together(*(inner.run(case.from_baseline(b), **options) for b in block)))
+        return mean.estimate()
+
+    return _composed("averaged", inner, mean_over, {"baselines": ()}, "The method averaged over several baselines.",
+                     baseline=True)
+
+
+COMPOSITIONS: dict[str, Callable[[Method], Method]] = {
+    "inside": inside, "smooth": smooth, "contrast": contrast, "averaged": averaged,
+}

@@ -1,0 +1,40 @@
+"""Methods that walk from the baseline to x."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pellucid.numbers.estimate import Estimate
+from pellucid.numbers.quadrature import integral
+from pellucid.words.ask import Ask, together
+from pellucid.words.case import Case
+from pellucid.words.method import Law, method
+
+
+@method(asks="gradient", paper="arXiv:1703.01365", laws=[Law.COMPLETE, Law.DUMMY, Law.SYMMETRIC, Law.LINEAR])
+async def integrated_gradients(
+    case: Case, *, steps: int | None = None, tolerance: float = 0.01, limit: int = 513
+) -> Estimate:
+    """How much of the score's change from the baseline each element brought, walked in a straight line.
+
+    (x - b) · ∫₀¹ ∂f(b + t (x - b)) dt. With `steps` a Gauss-Legendre rule of that many points; otherwise
+    nested rules until the values change by less than `tolerance` (relative, over features), with at
+    most `limit` points. The values sum to f(x) - f(b).
+    """
+    gap, scale = case.difference, 0.0
+    if steps is None:
+        here, there = await together(case.score(case.here), case.score(case.there))
+        scale = float(here - there)
+
+    def measure(slope: Tensor) -> Tensor:
+        return case.features.gather(gap * slope)
+
+    def objects(values: Tensor) -> bool:
+        # The sum can be right by luck, so it never approves; but where it is far off nothing is settled.
+        return abs(float(values.sum()) - scale) > 2 * tolerance * max(abs(scale), float(values.norm()))
+
+    def slopes(t: Tensor, weights: Tensor) -> Ask:
+        return case.gradient(case.line(t), weights=weights)
+
+    slope = await integral(slopes, steps=steps, tolerance=tolerance, limit=limit, measure=measure, veto=objects)
+    return gap * slope

@@ -1,0 +1,59 @@
+"""Where an explanation comes from: versions, device, seed, and the weights by digest, worked out when read."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator, Mapping
+from typing import Any
+from weakref import ref
+
+import numpy as np
+import torch
+from torch import nn
+
+from pellucid.engine.shadow import versions
+from pellucid.models.subject import Subject
+from pellucid.version import __version__
+
+
+class Provenance(Mapping[str, Any]):
+    """Facts by name. `weights` hashes every parameter and buffer, so it waits until somebody reads it."""
+
+    def __init__(self, subject: Subject, seed: int) -> None:
+        self._model, self._versions, self._facts = ref(subject.module), versions(subject.module), subject.facts
+        self._known: dict[str, Any] = {
+            "model": subject.name, "pellucid": __version__, "torch": torch.__version__, "numpy": np.__version__,
+            "python": platform.python_version(), "machine": platform.machine(), "threads": torch.get_num_threads(),
+            "seed": seed, "weights": None,
+        }
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "weights" and self._known[key] is None:
+            self._known[key] = self._weights()
+        return self._known[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def _weights(self) -> str:
+        model = self._model()
+        if model is None or versions(model) != self._versions:
+            return "unknown: the model was changed or released before its digest was read"
+        key = ("digest", self._versions)
+        if key not in self._facts:
+            self._facts[key] = digest(model)
+        return self._facts[key]
+
+
+def digest(model: nn.Module) -> str:
+    """sha-256 over names, types, shapes and bytes of all parameters and buffers."""
+    found = hashlib.sha256()
+    for name, tensor in sorted((*model.named_parameters(), *model.named_buffers()), key=lambda pair: pair[0]):
+        found.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        found.update(flat.view(torch.uint8).numpy().tobytes())
+    return "sha256:" + found.hexdigest()
