@@ -226,9 +226,11 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
     residual = None
     if result.baseline is not None:
         residual = float(values.double().sum()) - (result.score - result.baseline)
-    evidence = Evidence(tally.passes, tally.forwards, tally.asked.get(id(case.carrier), 0), tally.seconds, tally.peak, tally.chunk,
-                        str(case.origin.dtype).removeprefix("torch."), str(case.origin.device), tally.isolation,
-                        settings.strict, sharing, tally.widened, tally.interact, tally.retries, plan.why)
+    evidence = Evidence(
+        passes=tally.passes, forwards=tally.forwards, rows=tally.asked.get(id(case.carrier), 0), seconds=tally.seconds,
+        peak_bytes=tally.peak, chunk=tally.chunk, dtype=str(case.origin.dtype).removeprefix("torch."),
+        device=str(case.origin.device), isolation=tally.isolation, strict=settings.strict, shared_by=sharing,
+        prefix_once=tally.widened, rows_interact=tally.interact, retries=tally.retries, chosen=plan.why)
     verdict = judge.verdict(values, found, result.score, result.baseline, residual, evidence,
                             plan.options.get("tolerance"))
     return Explanation(

@@ -42,8 +42,9 @@ def verdict(
     """Pass, warn or fail, each reason with a stable code and what to do."""
     reasons: list[Finding] = []
     if "converged.not" in found.notes:
-        reasons.append(Finding("converged.not", "warn", "the integral moved by more than the tolerance at its last step",
-                               "raise limit=, or read the error bars"))
+        reasons.append(Finding(
+            "converged.not", "warn", "the integral moved by more than the tolerance at its last step",
+            "raise limit=, or read the error bars"))
     if residual is not None and baseline is not None:
         scale = max(abs(score - baseline), float(values.double().norm()))
         allowed = max(COMPLETE, 2 * tolerance if tolerance is not None else 0.0) * scale + 1e-6
@@ -60,9 +61,11 @@ def verdict(
         reasons.append(Finding("baseline.same_score", "warn", "the baseline scores the same as the input",
                                "choose another baseline: there is no change to explain"))
     if evidence.rows_interact:
-        reasons.append(Finding("rows.interact", "warn", "the model's rows look at each other: a row was asked about alone",
-                               "check for batch statistics or a softmax over the batch in the forward"))
+        reasons.append(Finding(
+            "rows.interact", "warn", "the model's rows look at each other: each was asked about alone",
+            "check for batch statistics or a softmax over the batch in the forward"))
     if evidence.isolation == "guard":
-        reasons.append(Finding("isolation.guard", "warn", "the model could not be copied and was used itself, under guard",
-                               "do not use the model from another thread meanwhile"))
+        reasons.append(Finding(
+            "isolation.guard", "warn", "the model could not be copied and was used itself, under guard",
+            "do not use the model from another thread meanwhile"))
     return Verdict(tuple(reasons))

@@ -20,7 +20,8 @@ def module_of(model: nn.Module, site: Site) -> nn.Module:
     """The module a site names, or an error with the nearest names."""
     modules = dict(model.named_modules())
     if site.layer not in modules:
-        raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, [m for m in modules if m]))
+        known = [name for name in modules if name]
+        raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, known))
     return modules[site.layer]
 
 

@@ -287,8 +287,9 @@ class _Group:
         for k, work in enumerate(piece.works):
             at = slice(start + k * span, start + (k + 1) * span)
             if not bool(torch.isfinite(outcome.scores[[w for w in column[id(work)] if w >= 0]][:, at]).all()):
-                self._fail([work], InputError("output.not_finite", "a score that is not a finite number", "finite scores",
-                                              "look for overflow (half precision?) or NaN in weights and input"))
+                self._fail([work], InputError(
+                    "output.not_finite", "a score that is not a finite number", "finite scores",
+                    "look for overflow (half precision?) or NaN in weights and input"))
                 continue
             for slot, which in zip(work.slots, column[id(work)], strict=True):
                 found = outcome.settled[which] if which >= 0 else None
@@ -323,10 +324,11 @@ def named(error: BaseException) -> PellucidError:
     """A model's own exception under our code; the original is its cause."""
     if isinstance(error, PellucidError):
         return error
-    named = ModelError("model.failed", f"{type(error).__name__} in the model's forward", "a forward that runs on this input",
-                       "see the cause below; check shapes, dtype and device of the input")
-    named.__cause__ = error
-    return named
+    found = ModelError(
+        "model.failed", f"{type(error).__name__} in the model's forward", "a forward that runs on this input",
+        "see the cause below; check shapes, dtype and device of the input")
+    found.__cause__ = error
+    return found
 
 
 def _too_small(need: int, have: int) -> BudgetError:
@@ -352,5 +354,6 @@ def _padded(order: passes.Order) -> passes.Order:
 
 
 def _trimmed(outcome: passes.Outcome, n: int) -> passes.Outcome:
-    return passes.Outcome(None if outcome.scores is None else outcome.scores[:, :n], outcome.settled,
-                          {s: v[:n] for s, v in outcome.gradients.items()}, {s: v[:n] for s, v in outcome.readings.items()})
+    scores = None if outcome.scores is None else outcome.scores[:, :n]
+    gradients = {s: v[:n] for s, v in outcome.gradients.items()}
+    return passes.Outcome(scores, outcome.settled, gradients, {s: v[:n] for s, v in outcome.readings.items()})

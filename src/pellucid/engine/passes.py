@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,10 +118,8 @@ class _Pass:
             stack.enter_context(_Steady(order.n if order.widen else None))
             reached = stack.enter_context(listening(self.model, dict.fromkeys(self.sites, self._seen)))
             output: Any = None
-            try:
+            with suppress(_Enough):
                 output = _called(self.model, inputs)
-            except _Enough:
-                pass
             for site in self.sites:
                 if site not in reached:
                     raise not_reached(self.model, site)
@@ -189,7 +187,8 @@ class _Pass:
             settle = getattr(target, "settle", None)
             self.outcome.settled.append(settle(value.detach()) if settle is not None else None)
             scores.append(score)
-        self.live = torch.stack(scores) if len({s.dtype for s in scores}) == 1 else torch.stack([s.float() for s in scores])
+        mixed = len({s.dtype for s in scores}) > 1
+        self.live = torch.stack([s.float() for s in scores] if mixed else scores)
         self.outcome.scores = self.live.detach()
 
     def _differentiate(self) -> None:
@@ -204,7 +203,7 @@ class _Pass:
             if gradient is None:
                 raise LayerError(
                     "site.disconnected", f"a score without a gradient at {site}", "a score that depends on it",
-                    "choose a layer between input and score; a detach() or inference_mode in the forward cuts gradients")
+                    "choose a layer between input and score; detach() or inference_mode in the forward cut gradients")
             self.outcome.gradients[site] = self._rows_first(site, gradient.detach()).reshape(
                 self._rows_first(site, leaf).shape)
 

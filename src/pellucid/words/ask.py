@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from pellucid.words.points import Points
@@ -103,4 +102,4 @@ def weights_of(weights: Tensor | Sum | None) -> Sum | None:
     """What a method may write as `weights=`: a fold, (k, n) or (n,) numbers, or nothing."""
     if weights is None or isinstance(weights, Sum):
         return weights
-    return Sum(torch.atleast_2d(weights))
+    return Sum(weights if weights.dim() > 1 else weights[None])

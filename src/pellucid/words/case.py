@@ -69,7 +69,8 @@ class Case:
 
     def line(self, t: Tensor) -> Points:
         """Points on the straight line from the baseline (0) to x (1), t (n,)."""
-        return Line(tuple(float(v) for v in t.tolist()))
+        values: list[float] = t.double().tolist()
+        return Line(tuple(values))
 
     def keep(self, masks: Tensor | Masks) -> Points:
         """x where a mask keeps a feature, the baseline elsewhere; masks (n, number of features)."""

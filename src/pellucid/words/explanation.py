@@ -144,7 +144,7 @@ class Explanation:
     def top(self, k: int = 10) -> list[tuple[str, float]]:
         """The k values of largest size with their names, largest first."""
         flat = self.values.detach().cpu().flatten()
-        order = flat.abs().argsort(descending=True, stable=True)[:k].tolist()
+        order: list[int] = flat.abs().argsort(descending=True, stable=True)[:k].tolist()
         names = self.names
         return [(names[i], float(flat[i])) for i in order]
 

@@ -134,9 +134,9 @@ def patches(height: int, width: int, size: int, axes: tuple[int, int] = (-2, -1)
 
 def segments(index: Tensor, axes: tuple[int, ...] = (-2, -1), name: str = "segments") -> Features:
     """A segmentation given as a map of whole numbers; they are renumbered without gaps."""
-    known, tight = torch.unique(index[index >= 0], return_inverse=True)
-    out = torch.full_like(index, -1, dtype=torch.int64)
-    out[index >= 0] = tight
+    known: Tensor = index[index >= 0].unique()
+    tight = torch.searchsorted(known, index.contiguous())
+    out = torch.where(index >= 0, tight, -1)
     return Features(out, axes, (len(known),), "image" if index.dim() == 2 else "units", name)
 
 

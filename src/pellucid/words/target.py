@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex, cast
 
 from torch import Tensor
 
@@ -81,7 +81,8 @@ class Predicted:
     def settle(self, value: Tensor) -> list[Class]:
         """The frozen target of every row."""
         best = value.reshape(len(value), classes(value)).argmax(1)
-        return [Class(int(i)) for i in best.tolist()]
+        indices: list[int] = best.tolist()
+        return [Class(i) for i in indices]
 
     def describe(self, labels: Sequence[str]) -> str:
         return "the predicted class"
@@ -182,13 +183,15 @@ def read(target: Any, labels: Sequence[str] = ()) -> Target:
         return Class(target)
     if isinstance(target, str):
         return _spelled(target, labels)
-    if isinstance(target, tuple | list) and len(target) == 2:  # pyright: ignore[reportUnknownArgumentType]
-        this, that = target  # pyright: ignore[reportUnknownVariableType]
-        return Contrast(read(this, labels), read(that, labels))
+    if isinstance(target, tuple | list):
+        pair: list[Any] = list(target)  # pyright: ignore[reportUnknownArgumentType]
+        if len(pair) != 2:
+            raise _unreadable(pair)
+        return Contrast(read(pair[0], labels), read(pair[1], labels))
     if callable(target):
-        return Function(target)
-    if hasattr(target, "__index__"):
-        return read(int(target.__index__()), labels)
+        return Function(cast("Callable[[Any], Tensor]", target))
+    if isinstance(target, SupportsIndex):
+        return read(target.__index__(), labels)
     raise _unreadable(target)
 
 
