@@ -1,0 +1,54 @@
+# Every verb of the project. `make` lists them; each makes its own environment on a fresh machine.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts check docs train clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: the pinned version may be a small CPU wheel, while a resolver that is free to
+# choose takes gigabytes.
+$(VENV)/.torch: constraints.txt | $(BIN)/python
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml $(VENV)/.torch
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.torch
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## explain three real kinds of model and write out/demo/report.html
+	$(BIN)/pellucid demo --out out/demo
+
+test: $(VENV)/.dev ## run the whole suite
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## look for what is wrong or untidy
+	$(BIN)/ruff check src tests training
+
+types: $(VENV)/.dev ## check types, strictly on the lower floors
+	$(BIN)/pyright
+	$(BIN)/pyright --project strict.pyright.json
+
+contracts: $(VENV)/.dev ## check that imports only go down
+	$(BIN)/lint-imports
+
+check: lint types contracts test ## everything that CI runs
+
+train: $(VENV)/.dev ## train the demo subjects anew (fixed seeds)
+	$(BIN)/python training/train.py
+
+clean: ## remove the environment and everything made
+	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
