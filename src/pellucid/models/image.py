@@ -73,7 +73,7 @@ class ImageReader:
     def features(self, example: Example, layout: Layout, coarse: bool) -> Features:
         """pixels, patches, patches:N, superpixels, superpixels:N, or a map (H, W) of whole numbers."""
         _, height, width = _value(example).shape
-        layout = self.usual if layout is None or (isinstance(layout, str) and layout == "auto") else layout
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
         if layout is not None and not isinstance(layout, str):
             return layouts.given(layout, (height, width), [(-2, -1)])
         name, number = layouts.spelled(layout or ("patches" if coarse else "pixels"), LAYOUTS)
@@ -110,8 +110,8 @@ class ImageReader:
 
     def layout_of(self, layout: Layout, coarse: bool) -> str:
         """The layout's name, with its size where that is the same for every picture."""
-        name = layouts.layout_name(self.usual if layout is None or (isinstance(layout, str) and layout == "auto")
-                                   else layout, "patches" if coarse else "pixels")
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
+        name = layouts.layout_name(layout, "patches" if coarse else "pixels")
         fixed = self.preprocess.fixed if isinstance(self.preprocess, ImagePreprocess) else None
         if name == "patches" and fixed is not None:
             return f"patches:{layouts.about_eight(*fixed)}"

@@ -15,6 +15,13 @@ from pellucid.words.features import Features, patches, pixels, segments
 Layout = str | Tensor | np.ndarray[Any, Any] | Features | None
 
 
+def settled(layout: Layout, usual: Layout, coarse: bool) -> tuple[Layout, bool]:
+    """What was asked for, else the reader's usual layout, else None; `fine` and `coarse` ask for the usual one."""
+    if isinstance(layout, str) and layout in ("fine", "coarse"):
+        return usual, layout == "coarse"
+    return (usual if layout is None else layout), coarse
+
+
 def spelled(layout: str, known: Sequence[str]) -> tuple[str, int | None]:
     """The name and the number of `name` or `name:number`; unknown names raise."""
     name, colon, number = layout.strip().lower().partition(":")
@@ -66,7 +73,7 @@ def given(layout: Any, shape: Sequence[int], places: Sequence[tuple[int, ...]], 
 
 def layout_name(layout: Layout, usual: str) -> str:
     """The name a recipe writes down; a map is recorded as `segments`."""
-    if layout is None or (isinstance(layout, str) and layout == "auto"):
+    if layout is None:
         return usual
     if isinstance(layout, str):
         return layout.strip().lower()

@@ -109,7 +109,7 @@ class TableReader:
 
     def features(self, example: Example, layout: Layout, coarse: bool) -> Features:
         """columns (a category's entries together), units (each entry), or a map over columns or entries."""
-        layout = self.usual if layout is None or (isinstance(layout, str) and layout == "auto") else layout
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
         owner = [k for k, c in enumerate(self.columns) for _ in range(c.width)]
         if layout is not None and not isinstance(layout, str):
             if is_array(layout) and tuple(layout.shape) == (len(self.columns),) and len(owner) > len(self.columns):
@@ -142,7 +142,7 @@ class TableReader:
 
     def layout_of(self, layout: Layout, coarse: bool) -> str:
         """columns, units, or `segments` for a map."""
-        layout = self.usual if layout is None or (isinstance(layout, str) and layout == "auto") else layout
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
         return layouts.layout_name(layout, "columns")
 
     def baseline_of(self, spec: Any) -> Any:

@@ -77,7 +77,7 @@ class TensorReader:
 
     def features(self, example: Example, layout: Layout, coarse: bool) -> Features:
         """units, columns (vectors), channels, pixels, patches and patches:N (pictures), or a map."""
-        layout = self.usual if layout is None or (isinstance(layout, str) and layout == "auto") else layout
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
         if self.site is not None and example.x is None:
             return self._positions(example, layout)
         x = _value(example)
@@ -127,8 +127,9 @@ class TensorReader:
         return value
 
     def layout_of(self, layout: Layout, coarse: bool) -> str:
-        """The layout's name; `auto` is the usual one, which depends on the shape of x."""
-        return layouts.layout_name(self.usual if layout is None else layout, "auto")
+        """The layout's name; `fine` and `coarse` are the usual ones, which depend on the shape of x."""
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
+        return layouts.layout_name(layout, "coarse" if coarse else "fine")
 
     def baseline_of(self, spec: Any) -> Any:
         """The baseline's name, or the value itself."""

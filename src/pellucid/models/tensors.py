@@ -97,7 +97,7 @@ def given_value(spec: Any, x: Tensor) -> Tensor | None:
 
 def recorded(spec: Any, usual: str) -> Any:
     """What a recipe writes down for a baseline: plain text and numbers, or the value itself."""
-    return usual if spec is None or spec == "auto" else spec.strip().lower() if isinstance(spec, str) else spec
+    return usual if spec is None else spec.strip().lower() if isinstance(spec, str) else spec
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -90,7 +90,7 @@ class TextReader:
     def features(self, example: Example, layout: Layout, coarse: bool) -> Features:
         """tokens, words, or a map with a whole number per token."""
         assert isinstance(example, TextExample)
-        layout = self.usual if layout is None or (isinstance(layout, str) and layout == "auto") else layout
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
         words, n = example.words, len(example.words)
         if layout is not None and not isinstance(layout, str):
             chosen = layouts.given(layout, (n,), [(0,)])
@@ -136,7 +136,7 @@ class TextReader:
 
     def layout_of(self, layout: Layout, coarse: bool) -> str:
         """tokens or words, or `segments` for a map."""
-        layout = self.usual if layout is None or (isinstance(layout, str) and layout == "auto") else layout
+        layout, coarse = layouts.settled(layout, self.usual, coarse)
         return layouts.layout_name(layout, "words" if coarse else "tokens")
 
     def baseline_of(self, spec: Any) -> Any:
@@ -188,6 +188,8 @@ def joined(text: str, spans: Sequence[tuple[int, int]], word_ids: Sequence[int |
             continue
         # Byte pieces of one character share its span; they stay together.
         inside = stop > start and start < last[1]
+        # A token of nothing but white space belongs to the word behind it.
+        inside = inside or text[last[0] : last[1]].isspace()
         fresh = last_id is None or word != last_id
         fresh = fresh or any(c.isspace() for c in text[last[1] : start + 1])
         fresh = fresh or _ideograph(text[start : start + 1]) or _ideograph(text[max(last[1] - 1, 0) : last[1]])
