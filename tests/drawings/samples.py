@@ -18,8 +18,8 @@ FAIL = Verdict((Finding("values.all_zero", "fail", "every value is zero although
                 Finding("model.mutated", "warn", "the model changed a buffer while it was read")))
 
 
-def made(values: Any, features: Features, **more: Any) -> Explanation:
-    """An explanation with plausible company."""
+def made(values: Any, features: Features, more: dict[str, Any] | None = None, **usual: Any) -> Explanation:
+    """An explanation with plausible company; `more` wins over what is usual for it."""
     tensor = torch.as_tensor(values, dtype=torch.float32) if not isinstance(values, torch.Tensor) else values
     known: dict[str, Any] = {
         "method": "integrated_gradients", "target": "seven", "score": 8.31, "baseline_score": 0.12, "residual": 0.0021,
@@ -30,7 +30,7 @@ def made(values: Any, features: Features, **more: Any) -> Explanation:
         "paper": "arXiv:1703.01365",
         "summary": "Average gradient along the straight road from baseline to x, times the distance walked.",
     }
-    return Explanation(tensor, features, **{**known, **more})
+    return Explanation(tensor, features, **{**known, **usual, **(more or {})})
 
 
 def seven(size: int = 64) -> np.ndarray[Any, Any]:
@@ -58,7 +58,7 @@ def digit(**more: Any) -> Explanation:
     light = image[..., 0] / 255.0
     rng = np.random.default_rng(0)
     values = light * np.linspace(1.0, -0.35, 64)[:, None] * (0.02 + 0.004 * rng.standard_normal((64, 64)))
-    return made(values, pixels(64, 64), shown=Shown("image", image), **more)
+    return made(values, pixels(64, 64), shown=Shown("image", image), more=more)
 
 
 def cam(**more: Any) -> Explanation:
@@ -67,7 +67,7 @@ def cam(**more: Any) -> Explanation:
     values = 1.6 * np.exp(-((x - 4.6) ** 2 + (y - 1.8) ** 2) / 2.2) - 0.5 * np.exp(-((x - 1) ** 2 + (y - 5) ** 2) / 3)
     return made(values, units((7, 7), kind="image", name="layer4"), shown=Shown("image", landscape()),
                 method="grad_cam", target="sunset", verdict=WARN, baseline_score=None, residual=None,
-                summary="How much each place of the last feature map would move the score, by its gradient.", **more)
+                summary="How much each place of the last feature map would move the score, by its gradient.", more=more)
 
 
 def patched(**more: Any) -> Explanation:
@@ -76,13 +76,13 @@ def patched(**more: Any) -> Explanation:
     values = rng.normal(0, 0.2, (8, 8))
     values[2, 5] = 1.4
     return made(values, patches(224, 224, 28), shown=Shown("image", landscape()), method="kernel_shap",
-                target="sunset", error=torch.full((8, 8), 0.12), **more)
+                target="sunset", error=torch.full((8, 8), 0.12), more=more)
 
 
 def halves(**more: Any) -> Explanation:
     """A segmentation: sky and land."""
     index = (torch.arange(60)[:, None] >= 35).long().expand(60, 90).contiguous()
-    return made([0.8, -0.3], segments(index), shown=Shown("image", landscape(60, 90)), method="occlusion", **more)
+    return made([0.8, -0.3], segments(index), shown=Shown("image", landscape(60, 90)), method="occlusion", more=more)
 
 
 ENGLISH = "The film was not bad at all: a slow start, but the ending is wonderful!"
@@ -91,18 +91,20 @@ CHINESE = "这部电影的开头有点慢，但是结尾非常精彩，我会推
 
 def sentence(**more: Any) -> Explanation:
     """Word pieces of an English sentence, in lower case as a tokenizer gives them."""
-    names = ("the film was not bad at all : a slow start , but the ending is wonder ##ful !").split()
+    names = ["the", "film", "was", "not", "bad", "at", "all", ":", "a",
+             "slow", "start", ",", "but", "the", "ending", "is", "wonder", "##ful", "!"]
     values = [0.02, 0.1, -0.05, 0.62, -0.9, 0.12, 0.2, 0, 0.03, -0.55, -0.1, 0, 0.3, 0.02, 0.15, 0.05, 1.3, 0.4, 0.1]
     return made(values, groups(range(len(names)), names, "tokens", "tokens"), target="positive",
-                shown=Shown("text", text=ENGLISH), score=3.42, baseline_score=-0.2, **more)
+                shown=Shown("text", text=ENGLISH), score=3.42, baseline_score=-0.2, more=more)
 
 
 def chinese(**more: Any) -> Explanation:
     """Words of a Chinese sentence."""
-    names = "这部 电影 的 开头 有点 慢 ， 但是 结尾 非常 精彩 ， 我 会 推荐 给 所有 朋友 。".split()
+    names = ["这部", "电影", "的", "开头", "有点", "慢", "，", "但是", "结尾",
+             "非常", "精彩", "，", "我", "会", "推荐", "给", "所有", "朋友", "。"]
     values = [0.0, 0.1, 0, -0.1, -0.3, -0.8, 0, 0.35, 0.2, 0.5, 1.4, 0, 0.05, 0.1, 0.9, 0, 0.05, 0.1, 0]
     return made(values, groups(range(len(names)), names, "tokens", "words"), target="好评",
-                shown=Shown("text", text=CHINESE), score=4.1, baseline_score=0.3, **more)
+                shown=Shown("text", text=CHINESE), score=4.1, baseline_score=0.3, more=more)
 
 
 def arabic(**more: Any) -> Explanation:
@@ -110,13 +112,13 @@ def arabic(**more: Any) -> Explanation:
     text = "كان الفيلم رائعا على Netflix لكن البداية بطيئة"
     names = text.split()
     return made([0.1, 0.2, 1.1, 0.0, 0.15, 0.3, -0.1, -0.7], groups(range(len(names)), names, "tokens", "words"),
-                target="إيجابي", shown=Shown("text", text=text), **more)
+                target="إيجابي", shown=Shown("text", text=text), more=more)
 
 
 COLUMNS = (("minutes_viewed", "12 min"), ("price", "€ 49.90"), ("returning_customer", "yes"), ("country", "DE"),
            ("items_in_basket", "3"), ("device", "phone"), ("discount_code_entered", "no"), ("hour", "21"),
-           ("pages", "14"), ("城市", "上海"), ("age_of_account", "812 d"), ("browser", "Firefox"), ("newsletter", "yes"),
-           ("payment_failed_before", "no"))
+           ("pages", "14"), ("城市", "上海"), ("age_of_account", "812 d"), ("browser", "Firefox"),
+           ("newsletter", "yes"), ("payment_failed_before", "no"))
 
 
 def row(**more: Any) -> Explanation:
@@ -127,11 +129,11 @@ def row(**more: Any) -> Explanation:
     return made(values, groups(range(len(names)), names, "columns", "columns"), error=error, target="buys",
                 shown=Shown("table", cells=tuple(c for _, c in COLUMNS)), method="kernel_shap", score=1.37,
                 baseline_score=0.16, paper="arXiv:1705.07874", summary="Shapley values by weighted least squares "
-                "over coalitions of features.", **more)
+                "over coalitions of features.", more=more)
 
 
 def layer(**more: Any) -> Explanation:
     """Channels of a layer: (16, 8, 8)."""
     values = torch.randn(16, 8, 8, generator=torch.Generator().manual_seed(3))
     values[:, 2, 3] += 2
-    return made(values, units((16, 8, 8)), shown=Shown("image", seven()), method="layer_gradient_x_activation", **more)
+    return made(values, units((16, 8, 8)), shown=Shown("image", seven()), method="layer_activation", more=more)

@@ -42,13 +42,13 @@ font-variant-numeric:tabular-nums}}
 figure{{margin:0 0 26px}}
 figure>svg{{display:block;width:100%;height:auto}}
 figure>svg.small{{display:none}}
-.facts{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));gap:34px 44px}}
-.facts>div{{min-width:0}}
+.facts{{columns:3 270px;column-gap:44px}}
+.facts>div{{break-inside:avoid;margin-bottom:28px}}
 .facts p{{font-size:14.5px}}
 .facts table+p,.facts dl+p{{margin-top:10px;font-size:13px}}
 .side{{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px;align-items:start}}
 .side article{{margin:18px 0}}
-.side .facts{{grid-template-columns:minmax(0,1fr)}}
+.side .facts{{columns:1}}
 table{{border-collapse:collapse;width:100%;font-size:14.5px}}
 caption{{text-align:left}}
 th,td{{text-align:left;padding:6px 14px 6px 0;border-bottom:1px solid var(--rule);vertical-align:top;
@@ -60,7 +60,7 @@ dl{{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:3px 18px;ma
 dt{{color:var(--soft);max-width:22ch;overflow-wrap:anywhere}}
 dd{{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}}
 footer{{color:var(--soft);font-size:14px;padding-bottom:64px}}
-.pass{{stroke:var(--pass)}}.warn{{stroke:var(--warn)}}.fail{{stroke:var(--fail)}}
+.hurry .pass{{stroke:var(--pass)}}.hurry .warn{{stroke:var(--warn)}}.hurry .fail{{stroke:var(--fail)}}
 .hurry path{{fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}}
 @media (max-width:900px){{.side{{grid-template-columns:minmax(0,1fr)}}}}
 @media (max-width:620px){{

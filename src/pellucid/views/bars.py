@@ -12,7 +12,7 @@ from pellucid.views.heat import constant, words_instead
 from pellucid.views.scale import Scale, scale_of, ticks
 from pellucid.views.svg import Element, el
 from pellucid.views.words import say
-from pellucid.views.writing import clip, columns, em, isolate, number, pad, signed, visible
+from pellucid.views.writing import clip, columns, em, isolate, number, pad, signed, visible, wrap
 from pellucid.words.explanation import Explanation
 
 ROW = 28.0
@@ -118,12 +118,14 @@ def text(e: Explanation, width: int, lang: str, top: int = 12) -> list[str]:
     values = np.array([i.value for i in found])
     key = constant(values)
     if key and key != "all same":
-        return [say(lang, key, n=values.size, value="")]
+        return wrap(say(lang, key, n=values.size, value=""), width, columns)
     shown = found[:top]
-    names = [clip(visible(i.name.strip(), 300), max(8, width * 2 // 5), columns) for i in shown]
     numbers = [told(i) for i in shown]
-    left, right = max(map(columns, names)), max(map(columns, numbers))
-    span = max(6, width - left - right - 5)
+    right = max(map(columns, numbers))
+    room = max(4, min(width * 2 // 5, width - right - 11))
+    names = [clip(visible(i.name.strip(), 300), room, columns) for i in shown]
+    left = max(map(columns, names))
+    span = max(4, width - left - right - 5)
     low, high = min([0.0, *(i.value for i in shown)]), max([0.0, *(i.value for i in shown)])
     below = round(span * -low / ((high - low) or 1)) if low < 0 else 0
     unit = (span - below) / high if high > 0 else below / -low
@@ -136,5 +138,6 @@ def text(e: Explanation, width: int, lang: str, top: int = 12) -> list[str]:
             drawn = ("▒" * min(below, max(round(size), 1))).rjust(below) + "│"
         out.append(f"{pad(name, left)} {pad(drawn, span + 1)} {pad(told_, right, right=True)}")
     n, together = rest(found, top)
-    return [*out, *([say(lang, "more", n=n, value=signed(together))] if n else []),
-            *([say(lang, "error")] if e.error is not None else [])]
+    remarks = [*([say(lang, "more", n=n, value=signed(together))] if n else []),
+               *([say(lang, "error")] if e.error is not None else [])]
+    return [*out, *(t for remark in remarks for t in wrap(remark, width, columns))]

@@ -14,7 +14,7 @@ from pellucid.views import palette, story
 from pellucid.views.scale import PERCENTILE, Scale
 from pellucid.views.svg import Element, Markup, el, style
 from pellucid.views.words import method_name, say
-from pellucid.views.writing import clip, number, signed, visible, wrap
+from pellucid.views.writing import clip, em, number, signed, visible, wrap
 from pellucid.words.explanation import Explanation
 
 FONTS = ('system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,"Noto Sans","PingFang SC","Hiragino Sans",'
@@ -252,9 +252,11 @@ def colour_bar(sheet: Sheet, scale: Scale, x: float, y: float, width: float,
         nodes.append(el("path", d=f"M{at:.1f} {y + 12:.1f}v4", class_="axis"))
         near = min(max(at, x + 12), x + width - 12)
         nodes.append(line(number(t), near, y + 28, 11, "soft tab", text_anchor="middle"))
-    half = width / 2 - 14
-    nodes.append(line(clip("← " + sheet.say("lowers"), half / 11.5), x, y - 8, 11.5, "neg"))
-    nodes.append(line(clip(sheet.say("raises") + " →", half / 11.5), x + width, y - 8, 11.5, "pos", text_anchor="end"))
+    below, above = sheet.say("lowers"), sheet.say("raises")
+    if em(f"← {below}{above} →") * 11.5 + 16 > width:
+        below, above = sheet.say("lower"), sheet.say("raise")
+    nodes.append(line(f"← {below}", x, y - 8, 11.5, "neg"))
+    nodes.append(line(f"{above} →", x + width, y - 8, 11.5, "pos", text_anchor="end"))
     caption = clip(sheet.say("effect", target=target), width / 11.5)
     nodes.append(line(caption, x + width / 2, y + 46, 11.5, "soft", text_anchor="middle"))
     return nodes, y + 52

@@ -13,7 +13,7 @@ from pellucid.views.frame import Part, Sheet, colour_bar, error_notes, line, lin
 from pellucid.views.scale import Scale, scale_of
 from pellucid.views.svg import Element, el
 from pellucid.views.words import say
-from pellucid.views.writing import columns, number, signed, wrap
+from pellucid.views.writing import columns, em, number, signed, wrap
 from pellucid.words.explanation import Explanation
 
 Array = np.ndarray[Any, Any]
@@ -50,9 +50,14 @@ def coarse(e: Explanation, grid: Array) -> bool:
 def smooth(grid: Array) -> Array:
     """Bilinear interpolation of the values themselves, before they become colours."""
     scale = max(1.0, FINE / max(grid.shape))
-    size = [round(n * scale) for n in grid.shape]
-    whole = torch.from_numpy(np.nan_to_num(grid))[None, None]
-    return F.interpolate(whole, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
+    down, across = (between(n, round(n * scale)) for n in grid.shape)
+    return down @ np.nan_to_num(grid) @ across.T
+
+
+def between(n: int, m: int) -> Array:
+    """Weights (m, n) that interpolate n cell centres at m finer ones; beyond the outer centres is flat."""
+    at = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
+    return np.maximum(0.0, 1 - np.abs(at[:, None] - np.arange(n)))
 
 
 def missing(e: Explanation) -> int:
@@ -102,16 +107,14 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     if image is not None:
         small = png.fit(image, SHARP)
         sharp = max(image.shape[:2]) < 128
-        nodes.append(line(sheet.say("input"), x, y - 12, 12.5, "strong"))
-        nodes.append(line(sheet.say("size", width=image.shape[1], height=image.shape[0]), x + width, y - 12, 11.5,
-                          "soft tab", text_anchor="end"))
+        nodes += above(sheet.say("input"), sheet.say("size", width=image.shape[1], height=image.shape[0]),
+                       x, y - 12, width)
         nodes.append(panel(png.data_uri(small), x, y, width, height, sharp))
         x, y = (x, y + height + 44) if sheet.narrow else (x + width + gap, y)
-    nodes.append(line(sheet.say("map"), x, y - 12, 12.5, "strong"))
     counted = (sheet.say("pieces", n=e.features.n) if e.values.dim() == 1 else
                sheet.say("grid", rows=grid.shape[0] if e.values.dim() == 3 else e.values.shape[0],
                          columns=grid.shape[1] if e.values.dim() == 3 else e.values.shape[1]))
-    nodes.append(line(counted, x + width, y - 12, 11.5, "soft tab", text_anchor="end"))
+    nodes += above(sheet.say("map"), counted, x, y - 12, width)
     if key:
         made, below = words_instead(e, sheet, key, x, y, width)
         below = max(below, y + (height if image is not None and not sheet.narrow else 0))
@@ -137,6 +140,14 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     if missing(e):
         notes.append(sheet.say("not finite", n=missing(e)))
     return Part(nodes, below, scale, notes)
+
+
+def above(name: str, size: str, x: float, y: float, width: float) -> list[Element]:
+    """A panel's name, and its size where there is room for it."""
+    nodes = [line(name, x, y, 12.5, "strong")]
+    if em(name) * 14 + em(size) * 11.5 + 12 <= width:
+        nodes.append(line(size, x + width, y, 11.5, "soft tab", text_anchor="end"))
+    return nodes
 
 
 def ground(image: Array | None, x: float, y: float, width: float, height: float) -> list[Element]:
@@ -171,7 +182,8 @@ def text(e: Explanation, width: int, lang: str) -> list[str]:
     if key:
         flat = e.numpy().ravel()
         means = {"all zero": "zero means", "all same": "same means"}.get(key)
-        return [say(lang, key, n=flat.size, value=signed(float(flat[0]))), *([say(lang, means)] if means else [])]
+        said = [say(lang, key, n=flat.size, value=signed(float(flat[0]))), *([say(lang, means)] if means else [])]
+        return [t for s in said for t in wrap(s, width, columns)]
     across = max(8, min(32, width - 4))
     down = max(2, min(32, round(across / 2 * grid.shape[0] / max(grid.shape[1], 1))))
     rows = torch.from_numpy(np.nan_to_num(grid))[None, None]

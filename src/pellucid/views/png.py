@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,13 @@ Array = np.ndarray[Any, Any]
 
 def data_uri(pixels: Array) -> str:
     """Bytes (H, W), (H, W, 3) or (H, W, 4) as a data: address."""
+    return _written(np.ascontiguousarray(pixels, dtype=np.uint8).tobytes(), pixels.shape)
+
+
+@lru_cache(maxsize=8)  # a report draws the same picture twice, for wide and for narrow windows
+def _written(raw: bytes, shape: tuple[int, ...]) -> str:
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8)).save(out, "PNG", optimize=pixels.size < 400_000)
+    Image.fromarray(np.frombuffer(raw, np.uint8).reshape(shape)).save(out, "PNG")
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from pellucid.views.words import Phrase, say
 from pellucid.views.writing import isolate, number, signed
@@ -51,13 +50,14 @@ def painted(e: Explanation, share: bool = False) -> np.ndarray | None:
 
     A feature's value stands at each of its positions, or is shared among them if `share`.
     """
-    f, flat = e.features, e.values.detach().cpu().double().flatten()
-    if f.kind == "image" and f.index.dim() == 2 and flat.numel() == f.n:
-        return (f.spread(flat) if share else f.paint(flat)).numpy()
-    if e.values.dim() == 2 and f.kind == "image":
-        return flat.reshape(e.values.shape).numpy()
-    if e.values.dim() == 3 and f.kind in ("units", "image"):
-        return torch.nan_to_num(flat.reshape(e.values.shape)).sum(0).numpy()
+    f, values = e.features, e.values.detach().cpu().double().numpy()
+    if f.kind == "image" and f.index.dim() == 2 and values.size == f.n:
+        each = values.ravel() / np.maximum(f.sizes.numpy(), 1) if share else values.ravel()
+        return np.append(each, 0.0)[f.index.cpu().numpy()]  # -1, never switched off, takes the zero
+    if values.ndim == 2 and f.kind == "image":
+        return values
+    if values.ndim == 3 and f.kind in ("units", "image"):
+        return np.nan_to_num(values).sum(0)
     return None
 
 

@@ -26,6 +26,8 @@ LONGEST = 240
 STRONG = 0.3
 """From this share of the scale on a token shows its number."""
 UNREAD = 60
+SNUG = 1.04
+"""Words on a ground are set to exactly the width measured, so no reserve is needed."""
 FADE = 0.8
 """Grounds are a little fainter than elsewhere: the word on them is what is read."""
 
@@ -44,7 +46,7 @@ class Chip:
 
 def arrange(e: Explanation, sheet: Sheet) -> tuple[list[Chip], int]:
     """Place the pieces on lines that fit; also the number of lines."""
-    chips, x, row, space = list[Chip](), 0.0, 0, em(" ") * SIZE
+    chips, x, row, space = list[Chip](), 0.0, 0, em(" ", SNUG) * SIZE
     for piece in pieces(e):
         if piece.at is not None and piece.at >= MOST:
             break
@@ -57,14 +59,14 @@ def arrange(e: Explanation, sheet: Sheet) -> tuple[list[Chip], int]:
                 for j, word in enumerate(part.split(" ")):
                     x += space if j and x else 0
                     for k, cut in enumerate(fitting(visible(word), sheet.inner)):
-                        wide = em(cut) * SIZE
+                        wide = em(cut, SNUG) * SIZE
                         if x and (k or x + wide > sheet.inner):
                             row, x = row + 1, 0.0
                         chips.append(Chip(cut, None, x, row, wide, False))
                         x += wide
             continue
         for k, cut in enumerate(fitting(visible(piece.written, LONGEST), sheet.inner - 6)):
-            wide = em(cut) * SIZE + 6
+            wide = em(cut, SNUG) * SIZE + 6
             # a full stop hangs over the edge rather than begin a line
             edge = sheet.inner + (sheet.margin - 4 if unicodedata.category(cut[0])[0] == "P" and len(cut) == 1 else 0)
             if x and (k or x + wide > edge):
@@ -78,7 +80,7 @@ def fitting(text: str, room: float) -> list[str]:
     """The text in parts that fit on a line each; none for no text."""
     parts, part, used = list[str](), "", 0.0
     for char in text:
-        wide = em(char) * SIZE
+        wide = em(char, SNUG) * SIZE
         if part and used + wide > room:
             parts.append(part)
             part, used = "", 0.0

@@ -22,6 +22,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "effect": ("effect on the score of ‘{target}’", "对“{target}”得分的影响"),
     "lowers": ("lowers the score", "降低得分"),
     "raises": ("raises the score", "提高得分"),
+    "lower": ("lowers", "降低"),
+    "raise": ("raises", "提高"),
     "largest": ("Full colour at ±{limit}, the largest value; no colour at zero.",
                 "颜色在 ±{limit}（最大值）处最深，零处无色。"),
     "percentile": ("Full colour from ±{limit} on, the {p}th percentile of size (the largest is {largest}); "
@@ -96,7 +98,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "peak_bytes": ("peak memory, bytes", "内存峰值（字节）"), "strict": ("fixed batch shape", "固定批形状"),
     "retries": ("retries", "重试次数"),
     "yes": ("yes", "是"), "no": ("no", "否"), "none": ("none", "无"),
-    "terminal font": ("Chinese letters need a font: install Noto Sans CJK", "中文需要字体：请安装 Noto Sans CJK"),
+    "font": ("Chinese letters need a font: install Noto Sans CJK", "中文需要字体：请安装 Noto Sans CJK"),
 }  # fmt: skip
 """Key → (English, Chinese)."""
 

@@ -74,8 +74,12 @@ _LATIN = (
 _WIDTHS = [int(w) / 1000 for w in _LATIN.split()]
 
 
-def em(text: str) -> float:
-    """Width in ems, a little on the safe side; Chinese, Japanese and Korean letters are one em wide."""
+SLACK = 1.14
+"""Widest of the usual faces (DejaVu, Verdana) over Helvetica: a line that must fit is measured with it."""
+
+
+def em(text: str, slack: float = SLACK) -> float:
+    """Width in ems; Chinese, Japanese and Korean letters are one em wide."""
     total = 0.0
     for char in text:
         code = ord(char)
@@ -87,7 +91,7 @@ def em(text: str) -> float:
             total += 1.25 if code > 0x1F000 and code < 0x20000 else 1.0
         else:
             total += 0.9 if char in "…—" else 0.6
-    return total * 1.09
+    return total * slack
 
 
 def columns(text: str) -> int:
