@@ -107,10 +107,10 @@ class _Pass:
 
     def run(self) -> Outcome:
         order = self.order
-        inputs = self._inputs()
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.set_grad_enabled(self.graded))
+            inputs = self._inputs()  # made in this grad mode: the caller's may be off
             if self.graded and self._has_rnn() and torch.backends.cudnn.is_available():
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             if order.change is not None:
