@@ -26,7 +26,7 @@ from pellucid.views.tokens import arrange
 from pellucid.views.words import CATALOGUE, say
 from pellucid.views.writing import columns, em, number, signed, visible, wrap
 from pellucid.words.errors import OptionError
-from pellucid.words.explanation import Explanation, Shown, Verdict
+from pellucid.words.explanation import Explanation, Recipe, Shown, Verdict
 from pellucid.words.features import groups, pixels, units
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -136,6 +136,16 @@ def test_a_map_that_would_mislead_is_words(values: torch.Tensor, said: str) -> N
     assert said.partition(" ")[0] in text(flat)
 
 
+def test_strengths_without_a_sign_are_never_said_to_raise_a_score() -> None:
+    signed_ = samples.digit()
+    recipe = Recipe({"method": "saliency", "absolute": True})
+    e = samples.made(signed_.values.abs(), signed_.features, {"recipe": recipe, "method": "saliency"})
+    for told in (spoken(parsed(draw(e))) + (parsed(draw(e)).findtext(f"{SVG}desc") or ""), text(e)):
+        assert "raise" not in told
+        assert "react" in told
+    assert "−" not in spoken(parsed(draw(e)))
+
+
 def test_values_that_are_not_finite_stay_blank_and_are_counted() -> None:
     values = torch.randn(6, 6)
     values[1, 1] = float("nan")
@@ -220,6 +230,14 @@ def test_a_very_long_word_and_a_very_long_text_fit() -> None:
         assert max(c.x + c.wide for c in chips) <= Sheet(360.0).width
         assert len(draw(e)) < 1_500_000
     assert "and 1500 more tokens" in text(e)
+
+
+def test_what_was_done_to_the_input_and_what_was_not_read_is_said() -> None:
+    e = samples.made([1.0], groups([0], ["read"], "tokens", "tokens"),
+                     shown=Shown("text", text="read " + "and not read " * 40, notes=("cut after 1 token",)))
+    told = spoken(parsed(draw(e)))
+    assert "cut after 1 token" in told
+    assert "… 521 more characters follow the last token" in " ".join(told.split())
 
 
 def test_a_text_from_right_to_left_begins_at_the_right() -> None:

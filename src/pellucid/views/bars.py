@@ -61,7 +61,7 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     for k, item in enumerate(shown):
         nodes.append(bar(item, names[k], numbers[k], y + 2 + k * row, row, place, sheet, start - 12))
     y += row * len(shown) + 4
-    nodes.append(line(clip(sheet.say("effect", target=e.target), span / 11.5), start + span / 2, y + 33, 11.5, "soft",
+    nodes.append(line(clip(story.effect(e, sheet.lang), span / 11.5), start + span / 2, y + 33, 11.5, "soft",
                       text_anchor="middle"))
     y += 40
     n, together = rest(found, sheet.top)

@@ -79,10 +79,11 @@ def draw_heat(figure: Any, e: Explanation, lang: str, width: float) -> None:
         ax.imshow(heat.png.faint(image), cmap="gray", vmin=0, vmax=255, extent=extent)
     ax.imshow(palette.rgba(heat.smooth(grid) if soft else grid, scale.limit), extent=extent, interpolation="nearest")
     ax.set_title(say(lang, "map"), fontsize=10)
-    ramp = palette.over(palette.rgba(np.linspace(-1, 1, 2 * palette.STEPS + 1), 1.0), 255) / 255
-    bar = ScalarMappable(Normalize(-scale.limit, scale.limit), ListedColormap(ramp))
-    figure.colorbar(bar, ax=list(axes), orientation="horizontal", label=say(lang, "effect", target=e.target),
-                    shrink=0.9 / across, pad=0.04, extend="both" if scale.clipped else "neither")
+    low = 0 if story.unsigned(e) else -1
+    ramp = palette.over(palette.rgba(np.linspace(low, 1, 2 * palette.STEPS + 1), 1.0), 255) / 255
+    bar = ScalarMappable(Normalize(low * scale.limit, scale.limit), ListedColormap(ramp))
+    figure.colorbar(bar, ax=list(axes), orientation="horizontal", label=story.effect(e, lang),
+                    shrink=0.9 / across, pad=0.04, extend=("both" if low else "max") if scale.clipped else "neither")
 
 
 def draw_bars(figure: Any, e: Explanation, lang: str, width: float, top: int) -> None:
@@ -97,7 +98,7 @@ def draw_bars(figure: Any, e: Explanation, lang: str, width: float, top: int) ->
     ax.axvline(0, color="#59616b", linewidth=0.8)
     names = [f"{clip(visible(i.name.strip(), 200), 20)}  {told(i)}" for i in shown]
     ax.set_yticks(range(len(shown)), names)
-    ax.set_xlabel(say(lang, "effect", target=e.target))
+    ax.set_xlabel(story.effect(e, lang))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(left=False)
     remarks = [say(lang, "error")] if e.error is not None else []

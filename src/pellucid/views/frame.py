@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.views import palette, story
-from pellucid.views.scale import PERCENTILE, Scale
+from pellucid.views.scale import PERCENTILE, Scale, ticks
 from pellucid.views.svg import Element, Markup, el, style
 from pellucid.views.words import method_name, say
 from pellucid.views.writing import clip, em, number, signed, visible, wrap
@@ -186,7 +186,8 @@ def whole(e: Explanation, sheet: Sheet, part: Part, theme: str, numbers: bool = 
     nodes, y = head(e, sheet)
     nodes.append(el("g", *part.nodes, transform=f"translate(0 {y:g})"))
     y += part.height + 26
-    for note in part.notes:
+    told = [visible(n, 300) for n in e.shown.notes] if e.shown else []  # what was done to the input on the way
+    for note in [*part.notes, *told]:
         made, y = lines(note, sheet.margin, y, 11.5, sheet.inner, "soft")
         nodes += made
         y += 3
@@ -229,37 +230,41 @@ def axis(ticks: Sequence[float], place: Callable[[float], float], y: float, heig
 
 
 def colour_bar(sheet: Sheet, scale: Scale, x: float, y: float, width: float,
-               target: str, ground: str = "var(--ground)", fade: float = 1.0) -> tuple[list[Element], float]:
-    """A horizontal colour bar with ticks, zero in the middle, and what its ends mean.
+               e: Explanation, ground: str = "var(--ground)", fade: float = 1.0) -> tuple[list[Element], float]:
+    """A horizontal colour bar with ticks, zero in the middle, and what its ends mean; from zero on
+    where the values have no sign.
 
     It lies on the same `ground` and is as faded as the values themselves, so that the colours are equal.
     """
-    steps = 64
+    steps, low = 64, 0 if story.unsigned(e) else -1
     stops = list[Element]()
     for i in range(steps + 1):
-        t = 2 * i / steps - 1
+        t = low + (1 - low) * i / steps
         r, g, b, a = palette.rgba(np.array(t), 1.0)
         stops.append(el("stop", offset=f"{i / steps:.4f}", stop_color=f"#{r:02x}{g:02x}{b:02x}",
                         stop_opacity=f"{a / 255 * fade:.3f}"))
+    bottom = y + 52
     nodes = [
         el("defs", el("linearGradient", *stops, id=f"{sheet.id}-c")),
         el("rect", x=x, y=y, width=width, height=12, rx=3, style=f"fill:{ground}"),
         el("rect", x=x, y=y, width=width, height=12, rx=3, fill=f"url(#{sheet.id}-c)"),
         el("rect", x=x, y=y, width=width, height=12, rx=3, class_="rule"),
     ]
-    for t in scale.ticks(max(3, min(7, int(width / 58)))):
-        at = x + width * (t / scale.limit + 1) / 2
+    for t in ticks(low * scale.limit, scale.limit, max(3, min(7, int(width / 58)))):
+        at = x + width * (t / scale.limit - low) / (1 - low)
         nodes.append(el("path", d=f"M{at:.1f} {y + 12:.1f}v4", class_="axis"))
         near = min(max(at, x + 12), x + width - 12)
         nodes.append(line(number(t), near, y + 28, 11, "soft tab", text_anchor="middle"))
     below, above = sheet.say("lowers"), sheet.say("raises")
     if em(f"← {below}{above} →") * 11.5 + 16 > width:
         below, above = sheet.say("lower"), sheet.say("raise")
-    nodes.append(line(f"← {below}", x, y - 8, 11.5, "neg"))
-    nodes.append(line(f"{above} →", x + width, y - 8, 11.5, "pos", text_anchor="end"))
-    caption = clip(sheet.say("effect", target=target), width / 11.5)
-    nodes.append(line(caption, x + width / 2, y + 46, 11.5, "soft", text_anchor="middle"))
-    return nodes, y + 52
+    if low:
+        nodes.append(line(f"← {below}", x, y - 8, 11.5, "neg"))
+        nodes.append(line(f"{above} →", x + width, y - 8, 11.5, "pos", text_anchor="end"))
+    for k, caption in enumerate(wrap(story.effect(e, sheet.lang), width / 11.5)[:3]):
+        nodes.append(line(caption, x + width / 2, y + 46 + 15 * k, 11.5, "soft", text_anchor="middle"))
+        bottom = y + 52 + 15 * k
+    return nodes, bottom
 
 
 def scale_note(sheet: Sheet, scale: Scale) -> str:

@@ -125,7 +125,7 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     drawn = smooth(grid) if soft else grid
     colours = palette.rgba(drawn, scale.limit)
     nodes.append(panel(png.data_uri(colours), x, y, width, height, not soft, "values"))
-    bar, below = colour_bar(sheet, scale, x, y + height + 30, width, e.target,
+    bar, below = colour_bar(sheet, scale, x, y + height + 30, width, e,
                             "#fff" if image is not None else "var(--well)")
     nodes += bar
     if image is not None and not sheet.narrow:
@@ -193,6 +193,8 @@ def text(e: Explanation, width: int, lang: str) -> list[str]:
     drawn = ["".join(SHADES[1 if v > 0 else -1][min(4, int(np.ceil(abs(v) / limit * 4 - 0.5)))] for v in row)
              for row in pooled]
     legend = f"+ ░▒▓█ {say(lang, 'raises')}   − .-=# {say(lang, 'lowers')}   █ = ±{number(limit)}"
+    if story.unsigned(e):
+        legend = f"░▒▓█ {say(lang, 'reacts')}   █ = {number(limit)}"
     frame = ["┌" + "─" * across + "┐", *("│" + r + "│" for r in drawn), "└" + "─" * across + "┘"]
     parts = [f"{signed(p.value):>9}  {p.name}" for p in story.strongest(e, 4, lang)]
     return [*frame, *wrap(legend, width, columns), "", say(lang, "ninths"), *parts]

@@ -79,6 +79,16 @@ def strongest(e: Explanation, k: int = 3, lang: str = "en") -> list[Item]:
     return [i for i in found if i.value and np.isfinite(i.value)][:k]
 
 
+def unsigned(e: Explanation) -> bool:
+    """Whether the values are strengths without a direction: nothing may then be said to raise a score."""
+    return e.recipe.get("absolute") is True
+
+
+def effect(e: Explanation, lang: str) -> str:
+    """What a value measures, as the caption of a scale."""
+    return say(lang, "reaction" if unsigned(e) else "effect", target=e.target)
+
+
 def listed(found: list[Item], lang: str) -> Phrase:
     """Names with values in one line."""
     return Phrase(say(lang, "comma").join(f"{isolate(i.name.strip())} ({signed(i.value)})" for i in found))
@@ -91,7 +101,7 @@ def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
         start += say(lang, "from baseline", baseline=number(e.baseline_score))
     found = strongest(e, k, lang)
     above, below = [i for i in found if i.value > 0], [i for i in found if i.value < 0]
-    sides = (("for it", above), ("against it", below))
+    sides = (("reacts to" if unsigned(e) else "for it", above), ("against it", below))
     parts = [say(lang, key, list=listed(some, lang)) for key, some in sides if some]
     return start + say(lang, "colon") + (say(lang, "semicolon").join(parts) or say(lang, "nothing"))
 

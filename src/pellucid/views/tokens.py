@@ -113,11 +113,14 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         y += 16
     if scale.limit:
         wide = min(sheet.inner, 380.0)
-        bar, y = colour_bar(sheet, scale, sheet.margin, y + 34, wide, e.target, fade=FADE)
+        bar, y = colour_bar(sheet, scale, sheet.margin, y + 34, wide, e, fade=FADE)
         nodes += bar
         notes.append(scale_note(sheet, scale))
     if e.error is not None:
         notes.append(error_notes(e, sheet)[-1])
+    unread = sum(len(p.written) for p in pieces(e) if p.open)
+    if unread:
+        notes.append(sheet.say("unread", n=unread))
     if not (e.shown and e.shown.text):
         notes.append(sheet.say("stripped"))
     if not np.isfinite(values).all():
