@@ -174,6 +174,13 @@ def test_whiskers_are_as_long_as_1_96_standard_errors_on_the_axis() -> None:
     assert "1.96" in spoken(root)
 
 
+def test_exact_values_have_no_interval() -> None:
+    for e in (samples.row(error=torch.zeros(14)), samples.cam(error=torch.zeros(7, 7))):
+        told = spoken(parsed(draw(e))) + text(e)
+        assert "±" not in told.replace("at ±", "").replace("= ±", "")
+        assert "differ from zero" not in told
+
+
 def test_bars_are_sorted_carry_their_cells_and_count_the_rest() -> None:
     told = spoken(parsed(draw(samples.row(), top=3)))
     places = [told.index(n) for n in ("minutes_viewed = 12 min", "price = € 49.90", "returning_customer = yes")]

@@ -139,5 +139,5 @@ def text(e: Explanation, width: int, lang: str, top: int = 12) -> list[str]:
         out.append(f"{pad(name, left)} {pad(drawn, span + 1)} {pad(told_, right, right=True)}")
     n, together = rest(found, top)
     remarks = [*([say(lang, "more", n=n, value=signed(together))] if n else []),
-               *([say(lang, "error")] if e.error is not None else [])]
+               *([say(lang, "error")] if story.uncertain(e) else [])]
     return [*out, *(t for remark in remarks for t in wrap(remark, width, columns))]

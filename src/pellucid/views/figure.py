@@ -94,14 +94,14 @@ def draw_bars(figure: Any, e: Explanation, lang: str, width: float, top: int) ->
     ax = figure.subplots()
     sides = [palette.css(1 if i.value > 0 else -1) for i in shown]
     ax.barh(range(len(shown)), [i.value for i in shown], color=sides, height=0.6,
-            xerr=None if e.error is None else [i.half or 0.0 for i in shown], ecolor="#333", capsize=2.5)
+            xerr=None if not story.uncertain(e) else [i.half or 0.0 for i in shown], ecolor="#333", capsize=2.5)
     ax.axvline(0, color="#59616b", linewidth=0.8)
     names = [f"{clip(visible(i.name.strip(), 200), 20)}  {told(i)}" for i in shown]
     ax.set_yticks(range(len(shown)), names)
     ax.set_xlabel(story.effect(e, lang))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(left=False)
-    remarks = [say(lang, "error")] if e.error is not None else []
+    remarks = [say(lang, "error")] if story.uncertain(e) else []
     if len(found) > top:
         rest = sum(i.value for i in found[top:])
         remarks.insert(0, say(lang, "more", n=len(found) - top, value=number(rest)))

@@ -276,7 +276,7 @@ def scale_note(sheet: Sheet, scale: Scale) -> str:
 
 def error_notes(e: Explanation, sheet: Sheet) -> list[str]:
     """What the intervals mean and how many leave zero out."""
-    if e.error is None:
+    if not story.uncertain(e):
         return []
     found = story.items(e, sheet.lang)
     apart = sum(not i.open for i in found)

@@ -135,7 +135,7 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         notes.append(sheet.say("smooth", rows=grid.shape[0], columns=grid.shape[1]))
     if e.values.dim() == 3:
         notes.append(sheet.say("channels", n=e.values.shape[0]))
-    if e.error is not None:
+    if story.uncertain(e):
         notes.append(error_notes(e, sheet)[-1])
     if missing(e):
         notes.append(sheet.say("not finite", n=missing(e)))
@@ -166,7 +166,8 @@ def ranking(e: Explanation, sheet: Sheet, x: float, y: float, width: float) -> l
     for i, part in enumerate(story.strongest(e, 3, sheet.lang)):
         at = y + 12 + i * 18
         nodes.append(line(part.name, x, at, 12.5))
-        nodes.append(line(signed(part.value), x + width, at, 12.5, "tab " + ("pos" if part.value > 0 else "neg"),
+        figure = number(part.value) if story.unsigned(e) else signed(part.value)
+        nodes.append(line(figure, x + width, at, 12.5, "tab " + ("pos" if part.value > 0 else "neg"),
                           text_anchor="end"))
     return nodes
 
@@ -196,5 +197,6 @@ def text(e: Explanation, width: int, lang: str) -> list[str]:
     if story.unsigned(e):
         legend = f"░▒▓█ {say(lang, 'reacts')}   █ = {number(limit)}"
     frame = ["┌" + "─" * across + "┐", *("│" + r + "│" for r in drawn), "└" + "─" * across + "┘"]
-    parts = [f"{signed(p.value):>9}  {p.name}" for p in story.strongest(e, 4, lang)]
+    told = number if story.unsigned(e) else signed
+    parts = [f"{told(p.value):>9}  {p.name}" for p in story.strongest(e, 4, lang)]
     return [*frame, *wrap(legend, width, columns), "", say(lang, "ninths"), *parts]

@@ -30,11 +30,17 @@ class Item:
         return self.half is not None and abs(self.value) <= self.half
 
 
+def uncertain(e: Explanation) -> bool:
+    """Whether the values carry an error; None is unknown, zero throughout is exact, and neither has an interval."""
+    return e.error is not None and bool((e.error != 0).any())
+
+
 def items(e: Explanation, lang: str = "en") -> list[Item]:
     """Every value with its name, largest size first; a table's names carry their cells."""
     flat = e.values.detach().cpu().double().flatten().tolist()
-    halves = [None] * len(flat) if e.error is None else (
-        (INTERVAL * e.error.detach().cpu().double().flatten()).tolist())
+    halves: list[float | None] = [None] * len(flat)
+    if e.error is not None and uncertain(e):
+        halves = (INTERVAL * e.error.detach().cpu().double().flatten()).tolist()
     names = list(e.names)
     if not e.features.names and len(e.features.shape) == 1:
         names = [say(lang, "region", n=i + 1) for i in range(len(flat))] if e.features.kind == "image" else names
@@ -89,9 +95,10 @@ def effect(e: Explanation, lang: str) -> str:
     return say(lang, "reaction" if unsigned(e) else "effect", target=e.target)
 
 
-def listed(found: list[Item], lang: str) -> Phrase:
-    """Names with values in one line."""
-    return Phrase(say(lang, "comma").join(f"{isolate(i.name.strip())} ({signed(i.value)})" for i in found))
+def listed(found: list[Item], lang: str, plain: bool = False) -> Phrase:
+    """Names with values in one line, `plain` without a plus sign."""
+    told = number if plain else signed
+    return Phrase(say(lang, "comma").join(f"{isolate(i.name.strip())} ({told(i.value)})" for i in found))
 
 
 def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
@@ -102,7 +109,7 @@ def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
     found = strongest(e, k, lang)
     above, below = [i for i in found if i.value > 0], [i for i in found if i.value < 0]
     sides = (("reacts to" if unsigned(e) else "for it", above), ("against it", below))
-    parts = [say(lang, key, list=listed(some, lang)) for key, some in sides if some]
+    parts = [say(lang, key, list=listed(some, lang, unsigned(e))) for key, some in sides if some]
     return start + say(lang, "colon") + (say(lang, "semicolon").join(parts) or say(lang, "nothing"))
 
 

@@ -116,7 +116,7 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         bar, y = colour_bar(sheet, scale, sheet.margin, y + 34, wide, e, fade=FADE)
         nodes += bar
         notes.append(scale_note(sheet, scale))
-    if e.error is not None:
+    if story.uncertain(e):
         notes.append(error_notes(e, sheet)[-1])
     unread = sum(len(p.written) for p in pieces(e) if p.open)
     if unread:
@@ -142,7 +142,7 @@ def drawn(e: Explanation, chip: Chip, x: float, y: float, values: np.ndarray, sc
     ground = el("rect", x=x + 0.75, y=y, width=chip.wide - 1.5, height=29, rx=5, data_at=chip.at,
                 fill=f"#{r:02x}{g:02x}{b:02x}", fill_opacity=f"{a / 255 * FADE:.3f}")
     told = f"{isolate(e.names[chip.at])}: {signed(value)}"
-    if e.error is not None:
+    if e.error is not None and story.uncertain(e):
         told += f" ± {number(float(e.error.detach().flatten()[chip.at]) * story.INTERVAL)}"
     return [el("g", el("title", told), ground, word)]
 
