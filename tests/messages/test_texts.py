@@ -12,7 +12,8 @@ from pellucid.models.text import TextReader, checked, embedding_site, token_limi
 from pellucid.words.case import Carrier
 from pellucid.words.site import Site
 
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "film", "un", "##believ", "##able", "我", "喜", "欢", "!"]
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "film", "un", "##believ", "##able", "我", "喜", "欢",
+          "!"]
 
 
 @pytest.fixture(scope="module")
