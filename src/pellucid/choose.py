@@ -15,6 +15,9 @@ from pellucid.models.subject import Example, Subject
 from pellucid.words.errors import LayerError
 from pellucid.words.method import AUTO, Method
 
+PREFIX = 16
+"""At most so many tokens (class, distillation, registers) stand before the patches."""
+
 EXACT = 11
 """Up to this many features all coalitions are cheaper than a sample of them."""
 
@@ -66,34 +69,49 @@ def _shape(call: Heard) -> tuple[int, ...]:
     return next(iter(call.shapes.values()), ())
 
 
+def _pictures(calls: list[Heard]) -> list[Heard]:
+    """Calls whose value is (channels, rows, columns): of a size that a convolution or a pooling made.
+
+    Attention has three axes too (heads, tokens, width); its sizes are none of a convolution's.
+    """
+    made = {_shape(c)[1:] for c in calls if len(_shape(c)) == 3 and re.search("Conv|Pool|BatchNorm", c.kind)}
+    return [c for c in calls if c.layer and _shape(c)[1:] in made and len(_shape(c)) == 3 and math.prod(_shape(c)[1:]) > 1]
+
+
 def _patch_grid(calls: list[Heard]) -> tuple[int, int] | None:
-    """Rows and columns of the last value (channels, rows, columns) before tokens: the patch embedding."""
-    shapes = [_shape(c) for c in calls if len(_shape(c)) == 3]
+    """Rows and columns of the last convolution: where tokens follow, that is the patch embedding."""
+    shapes = [_shape(c) for c in calls if "Conv" in c.kind and len(_shape(c)) == 3]
     return (shapes[-1][1], shapes[-1][2]) if shapes else None
+
+
+def _tokens(calls: list[Heard], grid: tuple[int, int] | None) -> list[Heard]:
+    """Calls whose value is (tokens, channels), one token per patch and a few before them."""
+    if grid is None or math.prod(grid) < 2:
+        return []
+    n = math.prod(grid)
+    return [c for c in calls if len(_shape(c)) == 2 and n <= _shape(c)[0] <= n + PREFIX and c.layer]
 
 
 def _grid_of(subject: Subject, example: Example, layer: str) -> tuple[int, int] | None:
     """The picture's grid for a layer whose value is tokens, None where it has places of its own."""
     calls = _heard(subject, example)
-    shapes = [_shape(c) for c in calls if c.layer == layer.partition("#")[0].partition(":")[0]]
     grid = _patch_grid(calls)
-    tokens = bool(shapes) and len(shapes[0]) == 2 and grid is not None and shapes[0][0] >= math.prod(grid)
-    return grid if tokens else None
+    name = layer.partition("#")[0].partition(":")[0]
+    return grid if any(c.layer == name for c in _tokens(calls, grid)) else None
 
 
 def _cam_layer(subject: Subject, example: Example) -> tuple[str | None, tuple[int, int] | None, str]:
     """The layer for a class activation map: last places of a CNN, first norm of a ViT's last block."""
     calls = _heard(subject, example)
     modules = dict(subject.module.named_modules())
-    spatial = [c for c in calls if len(_shape(c)) == 3 and math.prod(_shape(c)[1:]) > 1 and c.layer]
-    grid = _patch_grid(calls)
-    tokens = [c for c in calls if grid and len(_shape(c)) == 2 and _shape(c)[0] >= math.prod(grid) and _shape(c)[1] > 1]
-    if tokens and spatial and len(tokens) > len(spatial):
+    spatial, grid = _pictures(calls), _patch_grid(calls)
+    tokens = _tokens(calls, grid)
+    if len(tokens) > len(spatial):
         norm = _last_block_norm(tokens, modules)
-        if norm is not None:
-            return norm, grid, "the first norm of the last block: after it only the class token is read"
-    if not spatial:
-        return None, None, ""
+        return norm, grid, "the first norm of the last block: after it only the class token is read" if norm else ""
+    others = [c for c in calls if len(_shape(c)) == 3 and c not in spatial and math.prod(_shape(c)[1:]) > 1]
+    if not spatial or len(others) > len(spatial):
+        return None, None, ""  # neither a CNN nor a plain ViT: a guess could be silently wrong
     last = _shape(spatial[-1])
     once = {c.layer for c in calls if sum(d.layer == c.layer for d in calls) == 1}
     same = [c for c in spatial if _shape(c)[1:] == last[1:]]

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid import catalog, choose, judge
 from pellucid.engine.group import Settings, Tally
+from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
 from pellucid.models.module import wrap
 from pellucid.models.subject import Example, Subject
@@ -46,6 +48,8 @@ class _Plan:
     ordinal: int
 
 
+@torch.inference_mode(False)
+@torch.no_grad()
 def explain(
     subject: Subject | nn.Module,
     x: Any,
@@ -78,7 +82,7 @@ def explain(
 
     Raises a PellucidError for a single input; its code says what to mend.
     """
-    subject = subject if isinstance(subject, Subject) else wrap(subject)
+    subject = subject if isinstance(subject, Subject) else _wrapped(subject)
     many = subject.split(x)
     inputs = [x] if many is None else many
     names: list[str | Method | None] = list(method) if isinstance(method, list) else [method]
@@ -105,6 +109,16 @@ def explain(
     if isinstance(answers[0], PellucidError):
         raise answers[0]
     return answers[0]
+
+
+_FACTS = WeakIdKeyDictionary()
+"""What was learnt about bare modules, for as long as they live."""
+
+
+def _wrapped(module: nn.Module) -> Subject:
+    subject = wrap(module)
+    subject.facts = _FACTS.setdefault(subject.module, subject.facts)
+    return subject
 
 
 def _tried(step: Callable[[Any], Any], given: Any, alone: bool) -> Any:
@@ -192,7 +206,9 @@ async def _case_of(plan: _Plan, shared: Shared) -> Case:
     x = example.x
     if x is None:
         x = (await start.own())[0]
-    x = shared.setdefault((mine, "x"), x)
+    # Values are kept in at least float32, whatever the model computes in, and where it computes.
+    dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+    x = shared.setdefault((mine, "x"), x.to(device_of(plan.subject.module, list(example.carrier.inputs.values())), dtype))
     values: list[Tensor] = []
     for spec in plan.options.get("baselines") or [plan.baseline]:
         value = reader.baseline(example, spec)

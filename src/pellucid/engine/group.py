@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pellucid.engine import memory, passes, probe
-from pellucid.engine.shadow import Watch
+from pellucid.engine.shadow import Watch, patched
 from pellucid.engine.share import Bundle, Piece, signature
 from pellucid.words.errors import BudgetError, InputError, ModelError, PellucidError
 from pellucid.words.site import Site
@@ -237,14 +237,17 @@ class _Group:
         if order.widen and not self._widen_holds(order):
             order = _full(order)
         loop.tally.passes += 1
-        loop.tally.forwards += 1 if order.widen else order.n
+        loop.tally.forwards += order.n
+        if self.key in self.facts:
+            loop.tally.peak = max(loop.tally.peak or 0, self.facts[self.key] * order.n)
         if self.settings.strict:
             return _trimmed(passes.run(loop.model, _padded(order), self.axes), order.n)
-        if "escape" not in self.facts:
+        key = ("escape", patched(loop.original))
+        if key not in self.facts:
             watch = Watch(loop.original)
             with watch.watching():
                 outcome = passes.run(loop.model, order, self.axes)
-            self.facts["escape"] = watch.escaped
+            self.facts[key] = watch.escaped
             if watch.escaped and loop.tally.isolation != "guard":
                 self.facts["guard"] = True
                 return None

@@ -111,6 +111,8 @@ class _Pass:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.set_grad_enabled(self.graded))
             inputs = self._inputs()  # made in this grad mode: the caller's may be off
+            for kind in ("cpu", "cuda"):
+                stack.enter_context(torch.autocast(kind, enabled=False))
             if self.graded and self._has_rnn() and torch.backends.cudnn.is_available():
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             if order.change is not None:

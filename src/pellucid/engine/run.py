@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
+from collections.abc import Coroutine, Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from pellucid.engine import shadow
@@ -132,6 +133,9 @@ class Loop:
 def isolated(model: nn.Module, facts: dict[Any, Any], tally: Tally) -> Iterator[nn.Module]:
     """The shadow, or the model itself under guard where no shadow can stand in for it."""
     before = shadow.versions(model)
+    if facts.get("modules") != (now := shadow.structure(model)):
+        facts.clear()  # what was learnt belongs to a model that was taken apart since
+        facts["modules"] = now
     with ExitStack() as stack:
         copy: nn.Module | None = None
         if not facts.get("guard"):
@@ -153,7 +157,6 @@ def run(
     *,
     facts: dict[Any, Any] | None = None,
     settings: Settings | None = None,
-    admitted: Callable[[Loop], None] | None = None,
 ) -> tuple[list[Any], Tally]:
     """Run conversations to their ends; each result is what it returned, or its PellucidError.
 
@@ -166,15 +169,17 @@ def run(
     coming, tickets = deque(conversations), list[Ticket]()
     began = time.perf_counter()
     try:
-        while True:
-            with isolated(model, facts, loop.tally) as loop.model:
-                guard = bool(facts.get("guard"))
-                while (coming or any(not t.done for t in loop.live)) and guard == bool(facts.get("guard")):
-                    while coming and len(loop.live) < WINDOW:
-                        tickets.append(loop.admit(coming.popleft()))
-                    loop.round()
-            if guard == bool(facts.get("guard")):
-                break
+        # Neither the user's inference mode nor a graph on his input may reach into the run.
+        with torch.inference_mode(False), torch.no_grad():
+            while True:
+                with isolated(model, facts, loop.tally) as loop.model:
+                    guard = bool(facts.get("guard"))
+                    while (coming or any(not t.done for t in loop.live)) and guard == bool(facts.get("guard")):
+                        while coming and len(loop.live) < WINDOW:
+                            tickets.append(loop.admit(coming.popleft()))
+                        loop.round()
+                if guard == bool(facts.get("guard")):
+                    break
     finally:
         loop.close()
         for conversation in coming:

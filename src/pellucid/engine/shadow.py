@@ -29,9 +29,9 @@ def cast(model: nn.Module) -> nn.Module:
     RuntimeError or TypeError where the model cannot be copied (a non-leaf tensor kept as attribute).
     """
     memo: dict[int, Any] = {}
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
     with torch.inference_mode(False):
+        for parameter in model.parameters():
+            memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
         shadow = copy.deepcopy(model, memo)
     for module in shadow.modules():
         module.training = False
@@ -49,6 +49,16 @@ class _Escape(TorchFunctionMode):
         if not self.seen:
             self.seen = any(id(a) in self.owned for a in args if isinstance(a, Tensor))
         return func(*args, **(kwargs or {}))
+
+
+def structure(model: nn.Module) -> tuple[tuple[str, int], ...]:
+    """Which modules the model is made of."""
+    return tuple((name, id(module)) for name, module in model.named_modules())
+
+
+def patched(model: nn.Module) -> tuple[int, ...]:
+    """The forwards that were put on single modules, by which a shadow may be left."""
+    return tuple(id(m.__dict__["forward"]) for m in model.modules() if "forward" in m.__dict__)
 
 
 class Watch:
