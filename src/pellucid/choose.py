@@ -45,15 +45,16 @@ def settle(method: Method, options: Mapping[str, Any], subject: Subject, example
     if chosen.get("layer") == AUTO:
         layer, grid, reason = _cam_layer(subject, example)
         if layer is None:
-            raise LayerError("layer.needed", f"no layer with places in {subject.name}", "a layer's name",
+            raise LayerError("layer.needed", f"no layer of {subject.name} that is surely the one to look at", "a layer's name",
                              "give layer=, for example one of: " + ", ".join(_some_layers(subject)))
         chosen["layer"], why["layer"] = layer, reason
         if "grid" in chosen and chosen["grid"] is None:
             chosen["grid"] = grid
     elif "grid" in chosen and chosen["grid"] is None and isinstance(chosen.get("layer"), str):
         chosen["grid"] = _grid_of(subject, example, chosen["layer"])
-    if chosen.get("grid") is not None and "grid" not in options:
-        why["grid"] = f"{chosen['grid'][0]} by {chosen['grid'][1]} tokens, as the patch embedding laid them"
+    laid = chosen.get("grid")
+    if laid is not None and options.get("grid") is None:
+        why["grid"] = f"{laid[0]} by {laid[1]} tokens, as the patch embedding laid them"
     return chosen, why
 
 
@@ -75,7 +76,8 @@ def _pictures(calls: list[Heard]) -> list[Heard]:
     Attention has three axes too (heads, tokens, width); its sizes are none of a convolution's.
     """
     made = {_shape(c)[1:] for c in calls if len(_shape(c)) == 3 and re.search("Conv|Pool|BatchNorm", c.kind)}
-    return [c for c in calls if c.layer and _shape(c)[1:] in made and len(_shape(c)) == 3 and math.prod(_shape(c)[1:]) > 1]
+    return [c for c in calls if c.layer and len(_shape(c)) == 3 and math.prod(_shape(c)[1:]) > 1
+            and _shape(c)[1:] in made]
 
 
 def _patch_grid(calls: list[Heard]) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -238,25 +239,21 @@ class _Group:
             order = _full(order)
         loop.tally.passes += 1
         loop.tally.forwards += order.n
-        if self.key in self.facts:
-            loop.tally.peak = max(loop.tally.peak or 0, self.facts[self.key] * order.n)
         if self.settings.strict:
             return _trimmed(passes.run(loop.model, _padded(order), self.axes), order.n)
-        key = ("escape", patched(loop.original))
-        if key not in self.facts:
-            watch = Watch(loop.original)
-            with watch.watching():
-                outcome = passes.run(loop.model, order, self.axes)
-            self.facts[key] = watch.escaped
-            if watch.escaped and loop.tally.isolation != "guard":
-                self.facts["guard"] = True
-                return None
-            return outcome
-        if self.key in self.facts:
-            return passes.run(loop.model, order, self.axes)
-        with memory.Meter() as meter:
+        escape = ("escape", patched(loop.original))
+        watch, meter = Watch(loop.original), memory.Meter()
+        with ExitStack() as stack:
+            if escape not in self.facts:
+                stack.enter_context(watch.watching())
+            if self.key not in self.facts:
+                stack.enter_context(meter)
             outcome = passes.run(loop.model, order, self.axes)
-        self.facts[self.key] = max(meter.peak(bool(self.gradients)) // order.n, 1)
+        self.facts.setdefault(self.key, max(meter.peak(bool(self.gradients)) // order.n, 1))
+        loop.tally.peak = max(loop.tally.peak or 0, self.facts[self.key] * order.n)
+        if self.facts.setdefault(escape, watch.escaped) and loop.tally.isolation != "guard":
+            self.facts["guard"] = True
+            return None
         return outcome
 
     def _widen_holds(self, order: passes.Order) -> bool:

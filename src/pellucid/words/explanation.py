@@ -64,8 +64,9 @@ class Verdict:
 class Evidence:
     """What the explanation cost and how it was computed.
 
-    `rows` were asked for this example alone; `passes`, `seconds` and `peak_bytes` belong to the whole
-    run that it shared. `chunk` is the largest number of rows in one pass.
+    `rows` were asked for this example alone; `passes`, `forwards` (rows through the model), `seconds`
+    and `peak_bytes` (counted bytes of activations in the largest pass) belong to the whole run that it
+    shared. `chunk` is the largest number of rows in one pass.
     """
 
     passes: int = 0
