@@ -55,7 +55,7 @@ def test_lines_bidirectional_marks_and_stacked_accents_are_texts() -> None:
 
 def test_words_and_names_of_mixed_text(reader: TextReader) -> None:
     example = reader.read("The Unbelievable  film我喜欢the film!")
-    tokens = reader.features(example, None, False)
+    tokens = reader.features(example, "tokens", False)
     assert tokens.names == ("The", "Un", "believ", "able", "film", "我", "喜", "欢", "the", "film", "!")
     assert tokens.index.tolist() == [-1, *range(11), -1]
     words = reader.features(example, None, True)

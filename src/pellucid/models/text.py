@@ -88,7 +88,7 @@ class TextReader:
                            tuple(joined(text, spans, word_ids, special)), tuple(spans), pieces)
 
     def features(self, example: Example, layout: Layout, coarse: bool) -> Features:
-        """tokens, words, or a map with a whole number per token."""
+        """words (the usual ones), tokens, or a map with a whole number per token."""
         assert isinstance(example, TextExample)
         layout, coarse = layouts.settled(layout, self.usual, coarse)
         words, n = example.words, len(example.words)
@@ -99,7 +99,7 @@ class TextReader:
             # Special tokens stay on whatever the map says of them.
             index = _tight([int(i) if w >= 0 else -1 for i, w in zip(chosen.index.tolist(), words, strict=True)])
             return _named(index, [" ".join(p) for p in _members(index, example.pieces)], "segments")
-        name, _ = layouts.spelled(layout or ("words" if coarse else "tokens"), LAYOUTS)
+        name, _ = layouts.spelled(layout or "words", LAYOUTS)
         if name == "tokens":
             return _named(_tight([i if w >= 0 else -1 for i, w in enumerate(words)]), example.shown.cells, "tokens")
         names: list[str] = []
@@ -137,7 +137,7 @@ class TextReader:
     def layout_of(self, layout: Layout, coarse: bool) -> str:
         """tokens or words, or `segments` for a map."""
         layout, coarse = layouts.settled(layout, self.usual, coarse)
-        return layouts.layout_name(layout, "words" if coarse else "tokens")
+        return layouts.layout_name(layout, "words")
 
     def baseline_of(self, spec: Any) -> Any:
         """The baseline's name, or the value itself."""
