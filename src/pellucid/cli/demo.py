@@ -1,0 +1,71 @@
+"""`pellucid demo`: five small real models, each asked why, and a report."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pellucid.cli import output
+
+if TYPE_CHECKING:
+    from pellucid.demo import Chapter, Skipped
+
+
+Folder = Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Where the report and the inputs go.")]
+
+
+def demo(
+    out: Folder = "out/demo",
+    lang: output.Lang = "en",
+    json: output.Json = False,
+    no_progress: output.Quiet = False,
+) -> int:
+    """Explain pictures, sentences and table rows with small models, and write a report.
+
+    Takes under a minute and needs no network.
+    """
+    lang = output.language(lang)
+    began = time.perf_counter()
+    from pellucid.demo import Chapter
+    from pellucid.demo import demo as tell
+
+    skipped: list[Skipped] = []
+
+    def told(chapter: Chapter | Skipped) -> None:
+        if not isinstance(chapter, Chapter):
+            skipped.append(chapter)
+        if not json:
+            output.say(_lines(chapter))
+
+    with output.progress("asking five models why", no_progress or json):
+        path, chapters = tell(out, lang=lang, told=told)
+    if json:
+        output.say_json({
+            "report": str(path), "seconds": time.perf_counter() - began,
+            "chapters": [{"name": c.name, "title": c.section.title, "facts": c.facts} for c in chapters],
+            "skipped": [{"name": s.name, "title": s.title, "error": s.error.as_dict()} for s in skipped]})
+        return output.FINE
+    output.say(f"{path}  ({time.perf_counter() - began:.0f} s)")
+    inputs = path.parent / "inputs"
+    output.say("Now ask yourself: pellucid explain demo:tumours " + str(inputs / "tumours.csv") + " --row 2")
+    return output.FINE
+
+
+def _lines(chapter: Chapter | Skipped) -> str:
+    """A chapter in a few lines."""
+    from pellucid.demo import Chapter
+    from pellucid.views.writing import columns, wrap
+
+    width = output.width()
+    if not isinstance(chapter, Chapter):
+        told = [f"Skipped: {chapter.error.found}.", f"To have it: {chapter.error.do}"]
+        lines = [line for t in told
+                 for line in textwrap.wrap(t, width - 2, break_on_hyphens=False, break_long_words=False)]
+        return "\n  ".join([chapter.title, *lines]) + "\n"
+    lines = [chapter.section.title]
+    for paragraph in chapter.section.text.split("\n\n"):
+        lines += ["  " + line for line in wrap(paragraph, width - 2, columns)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,46 @@
+"""`pellucid doctor`: does this installation work?"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pellucid.cli import output
+
+SIGNS = {"pass": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red"), "info": ("·", "dim")}
+
+
+def doctor(json: output.Json = False, no_progress: output.Quiet = False) -> int:
+    """Check versions, builds, devices, memory and fonts, and say what to do.
+
+    Exit code 1 where something is broken; warnings and missing extras leave it 0.
+    """
+    # By name: doors do not import one another.
+    look = importlib.import_module("pellucid.doctor").doctor
+    with output.progress("looking at this installation", no_progress):
+        found = look()
+    if json:
+        output.say_json(found.as_dict())
+    else:
+        _print(found)
+    return output.FINDING if found.status == "fail" else output.FINE
+
+
+def _print(found: Any) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in found.checks:
+        sign, colour = SIGNS[check.status]
+        told = Text(check.found)
+        if check.do:
+            told.append("\n→ " + check.do, style=colour)
+        table.add_row(Text(sign, style=colour), Text(check.name), told)
+    count = {level: sum(c.status == level for c in found.checks) for level in ("fail", "warn")}
+    told = {"pass": "Everything works.", "warn": f"It works, with {count['warn']} warning(s).",
+            "fail": f"{count['fail']} broken; the lines marked ✗ say what to do."}[found.status]
+    output.show(table, "", Text(told, style="bold"))

@@ -1,0 +1,209 @@
+"""`pellucid explain MODEL INPUT`: why did the model say that?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pellucid.cli import flags, output
+
+if TYPE_CHECKING:
+    from pellucid.models.subject import Subject
+    from pellucid.words.errors import PellucidError
+    from pellucid.words.explanation import Explanation
+
+
+
+def _choice(metavar: str, help: str, *names: str) -> Any:
+    """A flag for what is chosen, and named in the answer, if it is left out."""
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel="Choices (made and named if left out)")
+
+
+def _running(help: str, *names: str, **more: Any) -> Any:
+    """A flag for how the run goes; the answer does not depend on it."""
+    return typer.Option(*names, help=help, rich_help_panel="Running", **more)
+
+
+Model = Annotated[str, typer.Argument(
+    metavar="MODEL", help="demo:NAME, torchvision:NAME, timm:NAME, hf:PATH_OR_ID, file:FILE.pt2 or python:module:function.")]
+Input = Annotated[str, typer.Argument(
+    metavar="INPUT", help="A picture, .txt, .csv or .npy file, the text itself, or - for standard input.")]
+Methods = Annotated[list[str] | None, _choice(
+    "NAME", "How to explain, such as grad_cam or 'smooth(saliency)'; give several to compare.", "--method", "-m")]
+Target = Annotated[str | None, _choice(
+    "T", "A class number, a label, 'A - B', or 'layer\\[unit]'; the predicted class if left out.")]
+Layer = Annotated[str | None, _choice("L", "The layer of methods that look at one.")]
+Features = Annotated[str | None, _choice(
+    "F", "What carries a value: pixels, patches:8, superpixels, tokens, words, columns.")]
+Baseline = Annotated[list[str] | None, _choice(
+    "B", "What 'switched off' means: mean, blur, black, mask, zero, data:0, …; several are averaged.")]
+Seed = Annotated[int, _choice("N", "Makes random draws repeatable.")]
+Row = Annotated[int | None, typer.Option(metavar="N", help="Only this row of a CSV file, counted from 1.")]
+Column = Annotated[str | None, typer.Option(metavar="NAME", help="The column of a CSV file that holds the text.")]
+Out = Annotated[list[str] | None, typer.Option(
+    "--out", "-o", metavar="FILE", help="Write .html, .svg, .pellucid, .txt or .json; may be given several times.")]
+Keep = Annotated[bool, typer.Option("--keep-input", help="Store the input itself in the .pellucid file.")]
+Trust = Annotated[bool, _running(
+    "Load files that can run commands of their author (.pt2, pickled weights).", "--trust")]
+Device = Annotated[str | None, _running("cpu, cuda, cuda:1, mps, …", metavar="D")]
+Budget = Annotated[str | None, _running("Memory of a pass, such as 2GB.", metavar="SIZE")]
+Chunk = Annotated[int | None, _running("Rows in a pass.", metavar="N", min=1)]
+Strict = Annotated[bool, _running("Results equal bit for bit, whatever shares the passes.", "--strict")]
+
+
+def explain(
+    ctx: typer.Context,
+    model: Model,
+    input: Input,
+    method: Methods = None,
+    target: Target = None,
+    layer: Layer = None,
+    features: Features = None,
+    baseline: Baseline = None,
+    seed: Seed = 0,
+    row: Row = None,
+    column: Column = None,
+    out: Out = None,
+    keep_input: Keep = False,
+    json: output.Json = False,
+    lang: output.Lang = "en",
+    trust: Trust = False,
+    device: Device = None,
+    budget: Budget = None,
+    chunk: Chunk = None,
+    strict: Strict = False,
+    no_progress: output.Quiet = False,
+) -> int:
+    """Why did the model say that?
+
+    Every option of a method is a flag as well, such as --steps 64 or --samples 500: see pellucid methods.
+    """
+    lang = output.language(lang)
+    from pellucid.cli import inputs, writing
+
+    places = [writing.check(path) for path in out or []]
+    methods = method or []
+    options = flags.read(ctx.meta.get(flags.KEY, {}), methods)
+    flags.known(methods)  # an unknown method is said before a model is loaded
+    bytes_ = None if budget is None else size(budget)
+    if layer is not None:
+        options["layer"] = layer
+    from pellucid.explain import explain as explained
+    from pellucid.models.sources import load
+
+    with output.progress("loading the model", no_progress):
+        subject = load(model, trust=trust, device=device)
+    subject, wanted = in_language(subject, target, lang)
+    raw = inputs.read(subject, input, row=row, column=column)
+    chosen, options, base = bound(methods, options, baseline or [])
+    with output.progress("explaining", no_progress) as report:
+        answers = explained(subject, raw, chosen, target=wanted, features=features, baseline=base, seed=seed,
+                            budget=bytes_, chunk=chunk, strict=strict, progress=report, **options)
+    title = f"{model} · {inputs.name_of(input)}"
+    return told(answers, places, json=json, lang=lang, keep_input=keep_input, title=title)
+
+
+def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_input: bool, title: str) -> int:
+    """Print and write what was found; the answer is the exit code."""
+    from pellucid.cli import writing
+    from pellucid.words.errors import PellucidError
+
+    found = _flat(answers)
+    good = [e for _, e in found if not isinstance(e, PellucidError)]
+    if json:
+        made = [{"of": where, "error": e.as_dict()} if isinstance(e, PellucidError) else output.as_dict(e)
+                for where, e in found]
+        output.say_json(made[0] if len(made) == 1 else made)
+    elif not places:
+        drawn = [(where, e.text(lang=lang, width=output.width())) for where, e in found
+                 if not isinstance(e, PellucidError)]
+        output.say("\n".join(_heading(where) + text if len(found) > 1 else text for where, text in drawn))
+    for place in places if good else []:
+        writing.write(good, place, lang=lang, title=title, keep_input=keep_input)
+        if not json:
+            output.say(f"wrote {place}")
+    wrong = [(where, e) for where, e in found if isinstance(e, PellucidError)]
+    for where, error in wrong:
+        output.complain(error, where)
+    if wrong:
+        return max(output.code_of(e) for _, e in wrong)
+    return output.FINDING if any(e.verdict.status == "fail" for e in good) else output.FINE
+
+
+def bound(methods: list[str], options: dict[str, Any], baselines: list[str]) -> tuple[Any, dict[str, Any], Any]:
+    """Methods, options and baseline for `explain`: of several methods, each takes the options that it has."""
+    base: Any = baselines[0] if len(baselines) == 1 else list(baselines) or None
+    if len(methods) < 2:
+        _layer_fits(methods, options)
+        return (methods[0] if methods else None), options, base
+    from dataclasses import replace
+
+    from pellucid import catalog
+
+    made: list[Any] = []
+    for name in methods:
+        found = catalog.find(name)
+        found = replace(found, defaults={**found.defaults, **{k: v for k, v in options.items() if k in found.defaults}})
+        if isinstance(base, list):
+            found = catalog.compositions()["averaged"](found)
+            found = replace(found, defaults={**found.defaults, "baselines": base})
+        made.append(found)
+    if "layer" in options and all("layer" not in m.defaults for m in made):
+        _layer_fits(methods, options)
+    return made, {}, None if isinstance(base, list) else base
+
+
+def _layer_fits(methods: list[str], options: dict[str, Any]) -> None:
+    """A layer for a method that has none can be had: say how."""
+    from pellucid import catalog
+    from pellucid.words.errors import OptionError
+
+    if "layer" in options and methods and "layer" not in catalog.find(methods[0]).defaults:
+        raise OptionError("option.unknown", f"option 'layer' for {methods[0]}", "a method that looks at a layer",
+                          f"write --method 'inside({methods[0]})' to explain at that layer, or --method grad_cam")
+
+
+def in_language(subject: Subject, target: str | None, lang: str) -> tuple[Subject, str | None]:
+    """The subject with its labels in the language, and the target that was written with either label."""
+    from dataclasses import replace
+
+    theirs = subject.spelled((lang,))
+    if theirs is subject.labels or len(theirs) != len(subject.labels):
+        return subject, target
+    pairs = dict(zip(subject.labels, theirs, strict=True))
+    if target is not None:
+        target = " - ".join(pairs.get(part.strip(), part) for part in target.split(" - "))
+    return replace(subject, labels=theirs), target
+
+
+def size(text: str) -> int:
+    """Bytes from 2GB, 500 MB, 1.5GiB or a plain number."""
+    import re
+
+    from pellucid.words.errors import OptionError
+
+    units = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+             "k": 2**10, "m": 2**20, "g": 2**30, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+    parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    if parts is None or parts[2].lower() not in units or float(parts[1]) <= 0:
+        raise OptionError("option.value", f"--budget {text[:40]}", "a size such as 500MB or 2GB",
+                          "write a number and its unit")
+    return int(float(parts[1]) * units[parts[2].lower()])
+
+
+def _flat(answers: Any) -> list[tuple[str, Explanation | PellucidError]]:
+    """Every answer with the method and row that it is for."""
+    by_method = answers if isinstance(answers, dict) else {"": answers}
+    found: list[tuple[str, Any]] = []
+    for name, answer in by_method.items():
+        rows = answer if isinstance(answer, list) else [answer]
+        for i, e in enumerate(rows):
+            row = f"row {i + 1}" if isinstance(answer, list) else ""
+            found.append((", ".join(filter(None, (str(name), row))), e))
+    return found
+
+
+def _heading(where: str) -> str:
+    return f"── {where} " + "─" * max(output.width() - len(where) - 4, 2) + "\n"

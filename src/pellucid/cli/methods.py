@@ -1,0 +1,147 @@
+"""`pellucid methods [MODEL]`: what can be asked, and what is chosen for a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pellucid.cli import output
+
+if TYPE_CHECKING:
+    from pellucid.models.subject import Subject
+
+
+def methods(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Also say what is chosen for this model.")] = None,
+    json: output.Json = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Load files that can run commands of their author.")] = False,
+) -> int:
+    """List the methods with their options, and the compositions."""
+    from pellucid import catalog
+
+    known = [_card(m) for m in catalog.methods().values()]
+    outer = [{"name": f"{name}(METHOD)", "summary": (fn.__doc__ or "").strip().partition("\n")[0],
+              "options": _added(fn)} for name, fn in catalog.compositions().items()]
+    chosen = None
+    if model is not None:
+        from pellucid.models.sources import load
+
+        with output.progress("loading the model", json):
+            chosen = usual(load(model, trust=trust))
+    if json:
+        output.say_json({"methods": known, "compositions": outer, **({"model": chosen} if chosen else {})})
+        return output.FINE
+    _print(known, outer, model, chosen)
+    return output.FINE
+
+
+def usual(subject: Subject) -> dict[str, Any]:
+    """What explain() chooses for a subject, found on an input made up for it."""
+    from pellucid import choose
+    from pellucid.words.errors import PellucidError
+
+    found: dict[str, Any] = {"name": subject.name, "task": subject.task, "labels": list(subject.labels)}
+    try:
+        example = subject.read(_made_up(subject))
+        name, why = choose.method_for(subject, example)
+        found |= {"method": name, "why": why, "features": subject.reader.layout_of(None, False),
+                  "baseline": subject.reader.baseline_of(None)}
+    except (PellucidError, TypeError) as error:
+        return found | {"method": None, "why": "decided when an input is seen"
+                        + (f" ({error.found})" if isinstance(error, PellucidError) else "")}
+    try:
+        from pellucid import catalog
+
+        settled, reasons = choose.settle(catalog.find("grad_cam"), {}, subject, example)
+        found |= {"layer": settled["layer"], "why_layer": reasons.get("layer", "")}
+    except PellucidError:
+        found["layer"] = None
+    return found
+
+
+def _made_up(subject: Subject) -> Any:
+    """An input of the right kind; what it says does not matter here."""
+    import numpy as np
+    import torch
+
+    if subject.task == "image":
+        return np.full((256, 256, 3), 128, np.uint8)
+    if subject.task == "text":
+        return "A text."
+    if subject.task == "table":
+        return torch.zeros(sum(c.width for c in getattr(subject.reader, "columns", ())))
+    return None
+
+
+def _card(m: Any) -> dict[str, Any]:
+    from pellucid.cli.flags import kind_of
+
+    return {"name": m.name, "asks": m.card.asks, "complete": m.card.complete, "gives": m.card.gives,
+            "summary": m.summary, "paper": m.card.paper, "laws": [law.name.lower() for law in m.card.laws],
+            "options": {k: {"default": v, "takes": kind_of(m, k)} for k, v in m.defaults.items()}}
+
+
+def _added(fn: Any) -> dict[str, Any]:
+    """The options that a composition brings, seen by composing a method without any."""
+    from pellucid import catalog
+
+    plain = catalog.find("input_x_gradient")
+    return {k: {"default": v} for k, v in fn(plain).defaults.items() if k not in plain.defaults}
+
+
+def _print(
+    known: list[dict[str, Any]], outer: list[dict[str, Any]], model: str | None, chosen: dict[str, Any] | None
+) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    shown: list[Any] = []
+    for m in known:
+        asks = f"asks {m['asks']}s" + (", complete" if m["complete"] else "")
+        shown.append(Text.assemble((m["name"], "bold"), "  ", (asks, "dim")))
+        shown.append(Padding(_about(m), (0, 0, 0, 4)))
+    shown.append(Text("\nAround a method, as in 'smooth(saliency)':", style="bold"))
+    for c in outer:
+        shown.append(Text(c["name"], style="bold"))
+        shown.append(Padding(_about(c), (0, 0, 0, 4)))
+    shown.append(Text("\nComplete: the values sum to the score minus the baseline's score. Options stand with their "
+                       "defaults; none means chosen or without.", style="dim"))
+    if chosen is not None:
+        shown += _chosen(model or "", chosen)
+    output.show(*shown)
+
+
+def _chosen(model: str, chosen: dict[str, Any]) -> list[Any]:
+    """What is chosen for a model, with the reasons."""
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = [("method", f"{chosen['method'] or '?'}: {chosen['why']}")]
+    if chosen.get("layer"):
+        lines.append(("layer", f"{chosen['layer']}: {chosen['why_layer']}"))
+    lines += [(k, str(chosen[k])) for k in ("features", "baseline") if chosen.get(k)]
+    if chosen["labels"]:
+        some = ", ".join(chosen["labels"][:10])
+        lines.append(("labels", f"{len(chosen['labels'])}: {some}" + ("…" if len(chosen["labels"]) > 10 else "")))
+    grid = Table.grid(padding=(0, 2))
+    for name, text in lines:
+        grid.add_row(Text(name), Text(text))
+    return ["", Text(f"{model}: task {chosen['task']}", style="bold"), grid]
+
+
+def _about(m: dict[str, Any]) -> Any:
+    from rich.text import Text
+
+    text = Text(m["summary"])
+    options = "  ".join(f"--{k.replace('_', '-')} {_shown(o['default'])}" for k, o in m["options"].items())
+    for line in (options, m.get("paper")):
+        if line:
+            text.append("\n" + line, style="dim")
+    return text
+
+
+def _shown(default: Any) -> str:
+    if default is None or default == ():
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)

@@ -1,0 +1,34 @@
+"""`pellucid show FILE.pellucid`: a stored explanation, drawn again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pellucid.cli import output
+
+
+def show(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file written by `pellucid explain --out why.pellucid` or by save().")],
+    out: Annotated[list[str] | None, typer.Option("--out", "-o", metavar="FILE",
+                   help="Write .html, .svg, .txt or .json instead of printing.")] = None,
+    json: output.Json = False,
+    lang: output.Lang = "en",
+) -> int:
+    """Show a stored explanation; no model is needed."""
+    lang = output.language(lang)
+    from pellucid.cli import writing
+    from pellucid.store.file import open_
+
+    places = [writing.check(path) for path in out or []]
+    found = open_(file)
+    if json:
+        output.say_json(output.as_dict(found))
+    elif not places:
+        output.say(found.text(lang=lang, width=output.width()))
+    for place in places:
+        writing.write([found], place, lang=lang, keep_input=True)
+        if not json:
+            output.say(f"wrote {place}")
+    return output.FINDING if found.verdict.status == "fail" else output.FINE

@@ -1,0 +1,50 @@
+"""Explanations into files, by the ending of the name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pellucid.cli import output
+from pellucid.words.errors import FileError, OptionError, nearest
+
+if TYPE_CHECKING:
+    from pellucid.words.explanation import Explanation
+
+ENDINGS = (".html", ".svg", ".pellucid", ".txt", ".json")
+SINGLE = (".svg", ".pellucid")
+
+
+def check(path: str, known: Sequence[str] = ENDINGS) -> Path:
+    """The place of a file still to be written; refused before any work is done."""
+    place = Path(path).expanduser()
+    if place.suffix.lower() not in known:
+        raise OptionError("out.format", f"--out {path}", "a name ending in " + ", ".join(known),
+                          nearest(place.suffix.lower(), known) if place.suffix else f"write {path}{known[0]}")
+    if place.is_dir() or not place.parent.is_dir():
+        what = "a folder of that name" if place.is_dir() else f"no folder {str(place.parent)!r}"
+        raise FileError("file.unwritable", what, "a file name in a folder that exists", "create the folder first")
+    return place
+
+
+def write(found: Sequence[Explanation], place: Path, *, lang: str, title: str = "", keep_input: bool = False) -> Path:
+    """Write explanations to one file whose name says how."""
+    from pellucid.report.page import report
+    from pellucid.store import atomic
+
+    kind = place.suffix.lower()
+    if kind in SINGLE and len(found) != 1:
+        raise OptionError("out.several", f"{len(found)} explanations for one {kind} file", "one explanation",
+                          "write .html or .json, or choose one --method and one --row")
+    if kind == ".html":
+        return report(found, place, title=title, lang=lang)
+    if kind == ".svg":
+        return atomic.write(place, found[0].svg(lang=lang).encode())
+    if kind == ".pellucid":
+        found[0].save(place, input=keep_input)
+        return place
+    if kind == ".json":
+        made = [output.as_dict(e) for e in found]
+        return atomic.write(place, (output.as_text(made[0] if len(made) == 1 else made) + "\n").encode())
+    return atomic.write(place, "\n".join(e.text(lang=lang) for e in found).encode())
