@@ -12,6 +12,7 @@ from pellucid.version import __version__
 if TYPE_CHECKING:
     from pellucid.doctor import doctor
     from pellucid.explain import explain
+    from pellucid.models.demo import samples
     from pellucid.models.image import ImagePreprocess
     from pellucid.models.module import wrap
     from pellucid.models.sources import load
@@ -38,6 +39,7 @@ _PLACES = {
     "method": "pellucid.words.method",
     "open": "pellucid.store.file",
     "report": "pellucid.report.page",
+    "samples": "pellucid.models.demo",
     "together": "pellucid.words.ask",
     "wrap": "pellucid.models.module",
 }
