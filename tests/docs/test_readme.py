@@ -48,7 +48,7 @@ def test_every_method_of_the_readme_exists_and_every_method_is_named() -> None:
     from pellucid import catalog
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    ours = {name for name, m in catalog.methods().items() if m.run.__module__.startswith("pellucid.methods")}
+    ours = {name for name, m in catalog.methods().items() if (m.run.__module__ or "").startswith("pellucid.methods")}
     assert {name for name in [*ours, *catalog.compositions()] if f"`{name}`" not in text} == set()
 
 
