@@ -208,7 +208,8 @@ async def _case_of(plan: _Plan, shared: Shared) -> Case:
         x = (await start.own())[0]
     # Values are kept in at least float32, whatever the model computes in, and where it computes.
     dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-    x = shared.setdefault((mine, "x"), x.to(device_of(plan.subject.module, list(example.carrier.inputs.values())), dtype))
+    device = device_of(plan.subject.module, list(example.carrier.inputs.values()))
+    x = shared.setdefault((mine, "x"), x.to(device, dtype))
     values: list[Tensor] = []
     for spec in plan.options.get("baselines") or [plan.baseline]:
         value = reader.baseline(example, spec)
@@ -228,7 +229,7 @@ def _name(written: Any, given: Any) -> Any:
 def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharing: int) -> Explanation:
     """The frozen record of what was found."""
     case, found = result.case, result.found
-    target = tally.frozen.get((id(case.carrier), case.target.key), case.target)
+    target = tally.target_of(case)
     place, elements = found.place, None
     value = found.value.detach().cpu()
     if place is None:
@@ -243,7 +244,7 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
     if result.baseline is not None:
         residual = float(values.double().sum()) - (result.score - result.baseline)
     evidence = Evidence(
-        passes=tally.passes, forwards=tally.forwards, rows=tally.asked.get(id(case.carrier), 0), seconds=tally.seconds,
+        passes=tally.passes, forwards=tally.forwards, rows=tally.asked.get(case.carrier, 0), seconds=tally.seconds,
         peak_bytes=tally.peak, chunk=tally.chunk, dtype=str(case.origin.dtype).removeprefix("torch."),
         device=str(case.origin.device), isolation=tally.isolation, strict=settings.strict, shared_by=sharing,
         prefix_once=tally.widened, rows_interact=tally.interact, retries=tally.retries, chosen=plan.why)

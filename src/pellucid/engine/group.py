@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from pellucid.engine import memory, passes, probe
 from pellucid.engine.shadow import Watch, patched
 from pellucid.engine.share import Bundle, Piece, signature
+from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import BudgetError, InputError, ModelError, PellucidError
 from pellucid.words.site import Site
 from pellucid.words.target import Target, is_open
@@ -57,8 +59,13 @@ class Tally:
     interact: bool = False
     widened: bool = False
     peak: int | None = None
-    asked: dict[int, int] = field(default_factory=dict[int, int])
-    frozen: dict[tuple[int, Hashable], Target] = field(default_factory=dict[tuple[int, Hashable], Target])
+    asked: WeakKeyDictionary[Carrier, int] = field(default_factory=WeakKeyDictionary[Carrier, int])
+    frozen: WeakKeyDictionary[Carrier, dict[Hashable, Target]] = field(
+        default_factory=WeakKeyDictionary[Carrier, dict[Hashable, Target]])
+
+    def target_of(self, case: Case) -> Target:
+        """The case's target, settled where it was the predicted class."""
+        return self.frozen.get(case.carrier, {}).get(case.target.key, case.target)
 
 
 def answer(loop: Loop, group: list[Bundle]) -> None:
@@ -224,7 +231,7 @@ class _Group:
             start += piece.n
             for work in piece.works:
                 asked = self.loop.tally.asked
-                asked[id(work.case.carrier)] = asked.get(id(work.case.carrier), 0) + piece.q - piece.p
+                asked[work.case.carrier] = asked.get(work.case.carrier, 0) + piece.q - piece.p
         tally = self.loop.tally
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
@@ -303,7 +310,7 @@ class _Group:
         if memory.is_out_of_memory(error):
             memory.release(self.device)
             self.loop.tally.retries += 1
-            if rows > 1:
+            if rows > 1 and not self.settings.strict:
                 self.facts[(*self.key, "most")] = rows // 2
                 return [cut for piece in batch for cut in piece.cut(max(rows // 2, 1))]
             per_row = self.facts.get(self.key, 0)

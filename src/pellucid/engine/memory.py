@@ -21,7 +21,6 @@ CONTROL_GROUPS = (
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
 MOST_ROWS = 4096
-HALVINGS = 6
 
 
 class Meter(TorchDispatchMode):

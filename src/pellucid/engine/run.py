@@ -18,7 +18,7 @@ from pellucid.engine.passes import Heard
 from pellucid.engine.probe import survey
 from pellucid.engine.share import Slot, bundled, merged
 from pellucid.words.ask import Ask, Failed
-from pellucid.words.case import Carrier
+from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import Cancelled, PellucidError
 from pellucid.words.points import HERE, AsIs
 from pellucid.words.target import Target, is_open
@@ -62,7 +62,6 @@ class Loop:
         self.facts, self.settings = facts, settings
         self.tally = Tally()
         self.live: list[Ticket] = []
-        self._held: list[Any] = []
 
     def admit(self, conversation: Coroutine[Any, Any, Any]) -> Ticket:
         """Start a conversation; its first questions are open afterwards."""
@@ -92,7 +91,7 @@ class Loop:
         waiting: list[Slot] = []
         for slot in slots:
             case = slot.ask.case
-            slot.target = self.tally.frozen.get((id(case.carrier), case.target.key), case.target)
+            slot.target = self.tally.target_of(case)
             clean = slot.ask.points == HERE and case.noise is None
             settled = not is_open(slot.target) or slot.ask.kind == "reading" or clean
             (ready if settled else waiting).append(slot)
@@ -117,10 +116,9 @@ class Loop:
                         if other.ask.case.carrier is slot.ask.case.carrier and is_open(other.target):
                             other.fail(slot.answer.error)
 
-    def settle(self, case: Any, target: Target, found: Target) -> None:
+    def settle(self, case: Case, target: Target, found: Target) -> None:
         """Keep the prediction of an example: from here on its target does not move."""
-        self._held.append(case.carrier)  # an id is only a name while its object lives
-        self.tally.frozen.setdefault((id(case.carrier), target.key), found)
+        self.tally.frozen.setdefault(case.carrier, {}).setdefault(target.key, found)
 
     def close(self) -> None:
         """End every conversation that is still open."""
