@@ -117,7 +117,9 @@ _FACTS = WeakIdKeyDictionary()
 
 def _wrapped(module: nn.Module) -> Subject:
     subject = wrap(module)
-    subject.facts = _FACTS.setdefault(subject.module, subject.facts)
+    if subject.module not in _FACTS:
+        _FACTS[subject.module] = subject.facts
+    subject.facts = _FACTS[subject.module]
     return subject
 
 
