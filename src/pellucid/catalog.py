@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -16,6 +17,13 @@ GROUP = "pellucid.methods"
 
 def methods() -> dict[str, Method]:
     """All methods of this process by name; those of other packages are loaded by entry point."""
+    _load()
+    return dict(KNOWN)
+
+
+@cache
+def _load() -> None:
+    """Import our methods and those that installed packages announce: once, it reads their metadata."""
     for name in OURS:
         importlib.import_module(f"pellucid.methods.{name}")
     for point in entry_points(group=GROUP):
@@ -23,7 +31,6 @@ def methods() -> dict[str, Method]:
             found = point.load()
             if isinstance(found, Method):
                 KNOWN[point.name] = found
-    return dict(KNOWN)
 
 
 def compositions() -> dict[str, Any]:

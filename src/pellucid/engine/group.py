@@ -118,11 +118,11 @@ class _Group:
             bundle.finish()
 
     def _chunk(self, waiting: int) -> int:
+        if self._interacting:
+            return 1
         if self.settings.strict:
             return STRICT_ROWS
-        if self.facts.get(("interact", self.shape)):
-            return 1
-        most = self.settings.chunk or memory.MOST_ROWS
+        most = min(self.settings.chunk or memory.MOST_ROWS, self.facts.get((*self.key, "most"), memory.MOST_ROWS))
         per_row = self.facts.get(self.key)
         if per_row is None:
             values = list(self.bundles[0].first.carrier.inputs.values())
@@ -132,7 +132,7 @@ class _Group:
         fit = memory.rows_within(have, per_row, self.device)
         if fit == 0:
             raise _too_small(int(memory.SAFETY * per_row), have)
-        return min(most, fit, self.facts.get((*self.key, "most"), fit))
+        return min(most, fit)
 
     def _next(self, queue: deque[Piece]) -> list[Piece]:
         """Fill one pass; with a prefix run once only rows of one example go together."""
@@ -149,6 +149,9 @@ class _Group:
             piece = queue.popleft()
             if all(s.done for w in piece.works for s in w.slots):
                 continue
+            if batch and (piece.solo or batch[0].solo):
+                queue.appendleft(piece)
+                break
             cuts = piece.cut(room)
             if single and len({id(w.carrier) for w in cuts[0].works}) > 1:
                 cuts = [c for alone in piece.alone() for c in alone.cut(room)]
@@ -219,8 +222,9 @@ class _Group:
             outcome = self._run(order)
             if outcome is None:
                 return RuntimeError("the shadow did not hold")
-            if order.n > 1 and self._interact(order, outcome):
-                return None if self._redo(batch) else RuntimeError("unreachable")
+            alone = order.n == 1 and (self._interacting or not self.settings.strict)
+            if not alone and self._interact(order, outcome):
+                return self._redo(batch)
         except Exception as error:
             error.__traceback__ = None if memory.is_out_of_memory(error) else error.__traceback__
             return error
@@ -236,6 +240,7 @@ class _Group:
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
         tally.widened |= order.widen
+        tally.interact |= self._interacting
         if self.settings.progress is not None:
             self.settings.progress(tally.rows)
         return None
@@ -247,7 +252,8 @@ class _Group:
         loop.tally.passes += 1
         loop.tally.forwards += order.n
         if self.settings.strict:
-            return _trimmed(passes.run(loop.model, _padded(order), self.axes), order.n)
+            padded = order if self._interacting else _padded(order)
+            return _trimmed(passes.run(loop.model, padded, self.axes), order.n)
         escape = ("escape", patched(loop.original))
         watch, meter = Watch(loop.original), memory.Meter()
         with ExitStack() as stack:
@@ -269,31 +275,39 @@ class _Group:
             self.facts[key] = probe.can_widen(self.loop.model, order, self.axes)
         return self.facts[key]
 
-    def _interact(self, order: passes.Order, outcome: passes.Outcome) -> bool:
-        key = ("interact", self.shape)
-        if key not in self.facts:
-            full = _full(order) if order.widen else order
-            self.facts[key] = probe.rows_interact(self.loop.model, full, outcome, self.axes)
-        self.loop.tally.interact |= self.facts[key]
-        return self.facts[key]
+    @property
+    def _interacting(self) -> bool:
+        return self.facts.get(("interact", self.shape), False)
 
-    def _redo(self, batch: list[Piece]) -> bool:
+    def _interact(self, order: passes.Order, outcome: passes.Outcome) -> bool:
+        """True where rows look at each other; only finite scores of the output settle that they do not."""
+        looked = ("apart", self.shape, order.readings, frozenset(t.of for t in order.targets))
+        if ("interact", self.shape) not in self.facts and looked not in self.facts:
+            full = _full(order) if order.widen else order
+            found = probe.rows_interact(self.loop.model, full, outcome, self.axes)
+            ends = None if outcome.scores is None else outcome.scores[:, [0, -1]]
+            settled = self.output_needed and ends is not None and bool(torch.isfinite(ends).all())
+            self.facts[("interact", self.shape) if found or settled else looked] = found
+        return self._interacting
+
+    def _redo(self, batch: list[Piece]) -> None:
         """Rows that look at their neighbours are asked one by one."""
         for piece in batch:
             for alone in piece.cut(1):
                 error = self._try([alone])
                 if error is not None:
-                    self._fail(alone.works, named(error))
-        return True
+                    self._recover(error, [alone])
 
     def _settle(self, piece: Piece, outcome: passes.Outcome, start: int, column: dict[int, list[int]]) -> None:
         """Freeze predictions, and refuse rows whose score is no number."""
         if outcome.scores is None:
             return
-        span = piece.q - piece.p
+        fine, span = torch.isfinite(outcome.scores), piece.q - piece.p
+        if bool(fine.all()) and not any(outcome.settled):
+            return
         for k, work in enumerate(piece.works):
             at = slice(start + k * span, start + (k + 1) * span)
-            if not bool(torch.isfinite(outcome.scores[[w for w in column[id(work)] if w >= 0]][:, at]).all()):
+            if not bool(fine[[w for w in column[id(work)] if w >= 0]][:, at].all()):
                 self._fail([work], InputError(
                     "output.not_finite", "a score that is not a finite number", "finite scores",
                     "look for overflow (half precision?) or NaN in weights and input"))
@@ -316,7 +330,7 @@ class _Group:
             per_row = self.facts.get(self.key, 0)
             self._fail(works, _too_small(int(memory.SAFETY * per_row), memory.free_bytes(self.device)))
         elif len({id(w) for w in works}) > 1:
-            return [alone for piece in batch for alone in piece.alone()]
+            return [replace(alone, solo=True) for piece in batch for alone in piece.alone()]
         else:
             self._fail(works, named(error))
         return []

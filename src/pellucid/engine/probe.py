@@ -62,7 +62,7 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
 
 def rows_interact(model: nn.Module, order: passes.Order, got: passes.Outcome, axes: Mapping[Site, int]) -> bool:
     """True where the first or the last row of a pass scores differently on its own."""
-    for k in (0, order.n - 1):
+    for k in sorted({0, order.n - 1}):
         alone = passes.run(model, replace(
             order, n=1, rows=None if order.rows is None else order.rows[k : k + 1], gradients=(), graded=None,
             inputs={key: v[k : k + 1] if isinstance(v, Tensor) and v.dim() else v for key, v in order.inputs.items()},

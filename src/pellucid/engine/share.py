@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -188,13 +188,14 @@ def bundled(works: Iterable[Work]) -> list[list[Bundle]]:
 
 @dataclass(frozen=True)
 class Piece:
-    """Works a to b of a bundle at points p to q."""
+    """Works a to b of a bundle at points p to q; `solo` shares no pass, for something beside it failed."""
 
     bundle: Bundle
     a: int
     b: int
     p: int
     q: int
+    solo: bool = False
 
     @property
     def n(self) -> int:
@@ -210,9 +211,9 @@ class Piece:
         for a in range(self.a, self.b, rows):
             b = min(a + rows, self.b)
             step = max(rows // (b - a), 1)
-            out += [Piece(self.bundle, a, b, p, min(p + step, self.q)) for p in range(self.p, self.q, step)]
+            out += [replace(self, a=a, b=b, p=p, q=min(p + step, self.q)) for p in range(self.p, self.q, step)]
         return out
 
     def alone(self) -> list[Piece]:
         """One piece per example."""
-        return [Piece(self.bundle, k, k + 1, self.p, self.q) for k in range(self.a, self.b)]
+        return [replace(self, a=k, b=k + 1) for k in range(self.a, self.b)]
