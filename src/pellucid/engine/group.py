@@ -85,6 +85,7 @@ class _Group:
         self.overrides = bundles[0].overrides
         scored = {s.target.of for b in bundles for s in b.first.slots if s.ask.kind != "reading"}
         self.output_needed = None in scored
+        self.widen = ("widen", self.site, signature(first.carrier), self.gradients, self.readings, frozenset(scored))
         self.layers = {s for s in (*graded, *read, *(x for x in scored if x)) if not s.is_input}
         if self.overrides and not self.site.is_input:
             self.layers.add(self.site)
@@ -169,7 +170,7 @@ class _Group:
     def _may_widen(self) -> bool:
         if not self.overrides or self.site.is_input or self.settings.strict:
             return False
-        return self.facts.get(("widen", self.site, self.shape), True)
+        return self.facts.get(self.widen, True)
 
     def _order(self, batch: list[Piece]) -> tuple[passes.Order, list[dict[int, list[int]]]]:
         """The pass for these pieces, and which of its targets each question of each work reads."""
@@ -270,10 +271,9 @@ class _Group:
         return outcome
 
     def _widen_holds(self, order: passes.Order) -> bool:
-        key = ("widen", self.site, self.shape)
-        if key not in self.facts:
-            self.facts[key] = probe.can_widen(self.loop.model, order, self.axes)
-        return self.facts[key]
+        if self.widen not in self.facts:
+            self.facts[self.widen] = probe.can_widen(self.loop.model, order, self.axes)
+        return self.facts[self.widen]
 
     @property
     def _interacting(self) -> bool:

@@ -92,7 +92,7 @@ def can_widen(model: nn.Module, order: passes.Order, axes: Mapping[Site, int]) -
     pairs += [(narrow.readings[s], wide.readings[s]) for s in order.readings]
     if wide.scores is not None and narrow.scores is not None:
         pairs.append((narrow.scores, wide.scores))
-    return all(a.shape == b.shape and _close(a, b) for a, b in pairs)
+    return all(a.shape == b.shape and bool(torch.isfinite(b).all()) and _close(a, b) for a, b in pairs)
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
