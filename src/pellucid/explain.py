@@ -62,7 +62,7 @@ def explain(
     budget: int | None = None,
     chunk: int | None = None,
     strict: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Any:
     """Why did the model say that?
@@ -78,7 +78,7 @@ def explain(
     segmentation. `baseline` is what stands for "switched off": a name, a colour, a value, or a list to
     average over. `seed` makes random draws repeatable. `budget` bytes bound the memory of a pass,
     `chunk` its rows; `strict` makes results equal bit for bit whatever shares the passes; `progress` is
-    called with the number of rows answered. All others are options of the method.
+    called with the rows answered and the rows asked for so far. All others are options of the method.
 
     Raises a PellucidError for a single input; its code says what to mend.
     """

@@ -96,7 +96,7 @@ def _coloured() -> bool:
 
 
 @contextmanager
-def progress(what: str, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A counter of answered rows on standard error, where that is a terminal; None otherwise."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -105,7 +105,7 @@ def progress(what: str, quiet: bool) -> Iterator[Callable[[int], None] | None]:
 
     console = Console(stderr=True)
     with console.status(what) as status:
-        yield lambda rows: status.update(f"{what} · {rows} rows answered")
+        yield lambda rows, asked: status.update(f"{what} · {rows} of {asked} rows answered")
 
 
 def as_dict(e: Explanation) -> dict[str, Any]:

@@ -36,13 +36,13 @@ class Settings:
 
     `budget` bytes for activations (half of the free memory by default), `chunk` rows a pass at most,
     `strict` pads every pass to one batch size so that results are equal bit for bit whatever shares the
-    pass, `progress` is told how many rows were answered.
+    pass, `progress` is told how many rows were answered and how many were asked for so far.
     """
 
     budget: int | None = None
     chunk: int | None = None
     strict: bool = False
-    progress: Callable[[int], None] | None = None
+    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(eq=False)
@@ -52,6 +52,7 @@ class Tally:
     passes: int = 0
     forwards: int = 0
     rows: int = 0
+    asked_rows: int = 0
     chunk: int = 0
     retries: int = 0
     seconds: float = 0.0
@@ -107,6 +108,7 @@ class _Group:
                 self._fail(works, named(error))
             return
         queue = deque(Piece(b, 0, len(b.works), 0, b.first.points.n) for b in self.bundles)
+        self.loop.tally.asked_rows += sum(p.n for p in queue)
         while queue:
             batch = self._next(queue)
             error = self._try(batch)
@@ -243,7 +245,7 @@ class _Group:
         tally.widened |= order.widen
         tally.interact |= self._interacting
         if self.settings.progress is not None:
-            self.settings.progress(tally.rows)
+            self.settings.progress(tally.rows, tally.asked_rows)
         return None
 
     def _run(self, order: passes.Order) -> passes.Outcome | None:

@@ -82,8 +82,6 @@ class Loop:
         for ticket in self.live:
             if not ticket.done and all(s.done for s in ticket.slots):
                 ticket.step([s.answer for s in ticket.slots])
-        if self.settings.progress is not None:
-            self.settings.progress(self.tally.rows)
 
     def _ready(self, slots: list[Slot]) -> tuple[list[Slot], list[Slot]]:
         """Questions that can be asked now; the others wait for the model's own prediction."""
