@@ -19,13 +19,14 @@ async def ablation(case: Case) -> Tensor:
     return here - without
 
 
-@method(asks="score", paper="arXiv:1311.2901", laws=[Law.DUMMY, Law.LINEAR], baseline=True)
+@method(asks="score", paper="arXiv:1311.2901", laws=[Law.LINEAR], baseline=True)
 async def occlusion(
     case: Case, *, window: int | tuple[int, ...] | None = None, stride: int | tuple[int, ...] | None = None
 ) -> Tensor:
     """What the score loses while a window slides over the features and hides what is under it.
 
-    A feature's value is the mean loss over the windows that cover it. `window` and `stride` count
+    A feature's value is the mean loss over the windows that cover it, so that an ignored feature beside
+    one that matters gets a share. `window` and `stride` count
     features along the drawn shape; by default an eighth of a picture's side by half of that, and one by
     one over tokens and columns. Windows are cut at the far edges.
     """
