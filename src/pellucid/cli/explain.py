@@ -27,7 +27,8 @@ def _running(help: str, *names: str, **more: Any) -> Any:
 
 
 Model = Annotated[str, typer.Argument(
-    metavar="MODEL", help="demo:NAME, torchvision:NAME, timm:NAME, hf:PATH_OR_ID, file:FILE.pt2 or python:module:function.")]
+    metavar="MODEL",
+    help="demo:NAME, torchvision:NAME, timm:NAME, hf:PATH_OR_ID, file:FILE.pt2 or python:module:function.")]
 Input = Annotated[str, typer.Argument(
     metavar="INPUT", help="A picture, .txt, .csv or .npy file, the text itself, or - for standard input.")]
 Methods = Annotated[list[str] | None, _choice(
@@ -97,6 +98,7 @@ def explain(
         subject = load(model, trust=trust, device=device)
     subject, wanted = in_language(subject, target, lang)
     raw = inputs.read(subject, input, row=row, column=column)
+    writing.check_count(places, max(len(methods), 1) * (len(raw) if isinstance(raw, list) else 1))
     chosen, options, base = bound(methods, options, baseline or [])
     with output.progress("explaining", no_progress) as report:
         answers = explained(subject, raw, chosen, target=wanted, features=features, baseline=base, seed=seed,
@@ -125,8 +127,9 @@ def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_inp
         if not json:
             output.say(f"wrote {place}")
     wrong = [(where, e) for where, e in found if isinstance(e, PellucidError)]
-    for where, error in wrong:
-        output.complain(error, where)
+    same = len({str(e) for _, e in wrong}) == 1 and not good
+    for where, error in wrong[:1] if same else wrong:
+        output.complain(error, "" if same else where)
     if wrong:
         return max(output.code_of(e) for _, e in wrong)
     return output.FINDING if any(e.verdict.status == "fail" for e in good) else output.FINE

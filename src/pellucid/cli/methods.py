@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from pellucid.models.subject import Subject
 
 
+Model = Annotated[str | None, typer.Argument(metavar="MODEL", help="Also say what is chosen for this model.")]
+
+
 def methods(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Also say what is chosen for this model.")] = None,
+    model: Model = None,
     json: output.Json = False,
     trust: Annotated[bool, typer.Option("--trust", help="Load files that can run commands of their author.")] = False,
 ) -> int:

@@ -10,7 +10,7 @@ from pellucid.cli import output
 
 
 def show(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A file written by `pellucid explain --out why.pellucid` or by save().")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file that `pellucid explain` or save() wrote.")],
     out: Annotated[list[str] | None, typer.Option("--out", "-o", metavar="FILE",
                    help="Write .html, .svg, .txt or .json instead of printing.")] = None,
     json: output.Json = False,

@@ -28,15 +28,20 @@ def check(path: str, known: Sequence[str] = ENDINGS) -> Path:
     return place
 
 
+def check_count(places: Sequence[Path], count: int) -> None:
+    """Refuse several explanations for a file that holds one, before any work is done."""
+    for place in places if count > 1 else ():
+        if place.suffix.lower() in SINGLE:
+            raise OptionError("out.several", f"{count} explanations for one {place.suffix.lower()} file",
+                              "one explanation", "write .html or .json, or choose one --method and one --row")
+
+
 def write(found: Sequence[Explanation], place: Path, *, lang: str, title: str = "", keep_input: bool = False) -> Path:
     """Write explanations to one file whose name says how."""
     from pellucid.report.page import report
     from pellucid.store import atomic
 
     kind = place.suffix.lower()
-    if kind in SINGLE and len(found) != 1:
-        raise OptionError("out.several", f"{len(found)} explanations for one {kind} file", "one explanation",
-                          "write .html or .json, or choose one --method and one --row")
     if kind == ".html":
         return report(found, place, title=title, lang=lang)
     if kind == ".svg":
