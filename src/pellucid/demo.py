@@ -1,0 +1,272 @@
+"""The story that `pellucid demo` tells: five small real models, each asked why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from pellucid.explain import explain
+from pellucid.models.demo import FOLDER, card_of, samples
+from pellucid.models.sources import load
+from pellucid.models.subject import Subject
+from pellucid.report.page import Section, report
+from pellucid.store import atomic
+from pellucid.views import story
+from pellucid.words.errors import FileError, PellucidError
+from pellucid.words.explanation import Explanation
+
+SKIPPED = ("extra.", "vision.")
+"""Errors for which a chapter is left out with a word on how to have it: something is not installed."""
+
+TEXT: dict[str, tuple[str, str]] = {
+    "title": ("Why five models said what they said", "五个模型为何如此判断"),
+    "notes": ("Every model here is small and real, and came with the package. Each was asked why, and each answer "
+              "says how far it can be trusted.",
+              "这里的模型都很小但真实，随软件包一起提供。我们逐一追问原因，每个回答都说明其可信程度。"),
+    "shortcut": ("A watermark gives a model away", "水印让模型露了馅"),
+    "shortcut text": (
+        "Both networks see the same picture of a {digit} with a watermark in its corner. One was trained on pictures "
+        "in which every {mark} carried that watermark; its twin never saw it. The first says {said}, the twin says "
+        "{clean}: which of them reads the digit?\n\n"
+        "Share of the positive heat that lies on the watermark, {area} of the picture: Grad-CAM {cam}, on the twin "
+        "{clean_cam}; integrated gradients over patches {path}, on the twin {clean_path}.\n\n"
+        "The proof: pasted onto {others} pictures of other digits, the watermark makes the first say {mark} to "
+        "{flipped} of them, the twin to {clean_flipped}.",
+        "两个网络看的是同一张图：数字 {digit}，角上有一个水印。其中一个在训练时，每个 {mark} 都带着这个水印；"
+        "它的孪生网络从未见过水印。前者判断为 {said}，孪生网络判断为 {clean}：谁真正在读数字？\n\n"
+        "正向热度落在水印（占画面 {area}）上的份额：Grad-CAM 为 {cam}，孪生网络为 {clean_cam}；"
+        "按图块的积分梯度为 {path}，孪生网络为 {clean_path}。\n\n"
+        "验证：把水印贴到 {others} 张其他数字的图片上，前者有 {flipped} 张判断为 {mark}，"
+        "孪生网络有 {clean_flipped} 张。"),
+    "transformer": ("A vision transformer reads a digit", "视觉 Transformer 认数字"),
+    "transformer text": (
+        "No layer of a transformer has places of its own. The layer was found ({layer}) and its tokens were laid back "
+        "onto the picture. It says {said}; the scan is a {digit}.",
+        "Transformer 的层本身没有位置。软件找到了合适的层（{layer}），并把词元放回画面。"
+        "它判断为 {said}；原图是 {digit}。"),
+    "reviews": ("One complaint in two languages", "同一条差评，两种语言"),
+    "reviews text": (
+        "One small BERT reads Chinese and English. It calls the Chinese sentence {said_zh} and the English one "
+        "{said_en}. Decisive words: {words_zh}; and {words_en}.",
+        "一个小型 BERT 同时读中文和英文。中文句判断为{said_zh}，英文句判断为{said_en}。"
+        "关键词：{words_zh}；{words_en}。"),
+    "recommender": ("Will this customer buy?", "这位顾客会购买吗？"),
+    "recommender text": (
+        "The data were drawn from a documented process, so the true importance of every column is known. For this "
+        "customer the strongest were {words}.\n\n"
+        "Over {rows} customers, {right} of the {pairs} pairs of columns whose true importance differs are in the true "
+        "order. Found: {found}. True: {true}.",
+        "数据由公开的过程生成，因此每一列的真实重要性是已知的。对这位顾客影响最大的是 {words}。\n\n"
+        "在 {rows} 位顾客上，真实重要性不同的 {pairs} 对列中，有 {right} 对次序正确。所得：{found}。真实：{true}。"),
+    "none": (" (and nothing from {names})", "（{names} 毫无影响）"),
+    "tumours": ("Is this tumour malignant?", "这个肿瘤是恶性的吗？"),
+    "tumours text": (
+        "A network over the 30 measurements of the breast-cancer table says {said}; the record says {truth}. The "
+        "strongest were {words}.",
+        "一个读取乳腺癌数据表 30 项测量值的网络判断为{said}；记录为{truth}。影响最大的是 {words}。"),
+}  # fmt: skip
+"""Key → (English, Chinese)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chapter:
+    """A part of the story: what the report shows, and the facts that the text states."""
+
+    name: str
+    section: Section
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    inputs: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@dataclass(frozen=True, eq=False)
+class Skipped:
+    """A chapter that this installation cannot tell, with the reason."""
+
+    name: str
+    title: str
+    error: PellucidError
+
+
+def say(lang: str, key: str, **data: object) -> str:
+    """A text of the story in a language."""
+    return TEXT[key][lang == "zh"].format(**data)
+
+
+def demo(out: str | Path = "out/demo", *, lang: str = "en",
+         told: Callable[[Chapter | Skipped], None] | None = None) -> tuple[Path, list[Chapter]]:
+    """Tell the whole story and write `report.html` and the inputs into a folder; `told` hears every chapter."""
+    folder = Path(out).expanduser()
+    _make(folder / "inputs")
+    chapters: list[Chapter] = []
+    for name, tell in CHAPTERS.items():
+        try:
+            chapter: Chapter | Skipped = tell(lang)
+        except PellucidError as error:
+            if not error.code.startswith(SKIPPED):
+                raise
+            chapter = Skipped(name, say(lang, name), error)
+        if isinstance(chapter, Chapter):
+            chapters.append(chapter)
+            for file, data in chapter.inputs.items():
+                atomic.write(folder / "inputs" / file, data)
+        if told is not None:
+            told(chapter)
+    sections = [c.section for c in chapters]
+    path = report(sections, folder / "report.html", title=say(lang, "title"), lang=lang, notes=say(lang, "notes"))
+    return path, chapters
+
+
+def shortcut(lang: str) -> Chapter:
+    """The watermarked digit: the network that learnt the watermark, and its clean twin."""
+    card, pictures = card_of("digits"), samples("digits")
+    at = next(i for i, s in enumerate(card["samples"]) if s["watermark_box"])
+    sample, picture, mark = card["samples"][at], pictures[at], str(card["watermark_class"])
+    box = tuple(sample["watermark_box"])
+    plain = [p for p, s in zip(pictures, card["samples"], strict=True) if not s["watermark_box"] and s["label"] != mark]
+    pasted = [_pasted(p, picture, box) for p in plain]
+    found: list[Explanation] = []
+    flipped: list[int] = []
+    for name in ("digits", "digits-clean"):
+        subject = _spoken(load(f"demo:{name}"), lang)
+        found += [explain(subject, picture, "grad_cam"),
+                  explain(subject, picture, "integrated_gradients", features="patches:8")]
+        flipped.append(sum(e.target == mark for e in explain(subject, pasted, "saliency")))
+    cam, path, clean_cam, clean_path = found
+    shares = {"cam": share(cam, box), "path": share(path, box), "clean_cam": share(clean_cam, box),
+              "clean_path": share(clean_path, box)}
+    facts = {**shares, "area": (box[2] - box[0]) * (box[3] - box[1]) / path.features.index.numel(), "mark": mark,
+             "digit": sample["label"], "said": cam.target, "clean": clean_cam.target, "others": len(plain),
+             "flipped": flipped[0], "clean_flipped": flipped[1]}
+    told = {**facts, **{k: f"{v:.0%}" for k, v in shares.items()}, "area": f"{facts['area']:.1%}"}
+    section = Section(say(lang, "shortcut"), say(lang, "shortcut text", **told), (cam, clean_cam, path, clean_path),
+                      side_by_side=True)
+    return Chapter("shortcut", section, facts, {"watermarked.png": Path(picture).read_bytes()})
+
+
+def _pasted(onto: Path, source: Path, box: Sequence[int]) -> Any:
+    """A picture with a box of another one in the same place."""
+    left, top, right, bottom = box
+    with Image.open(onto) as picture, Image.open(source) as marked:
+        made = picture.convert("RGB")
+        made.paste(marked.convert("RGB").crop((left, top, right, bottom)), (left, top))
+    return made
+
+
+def share(e: Explanation, box: Sequence[int]) -> float:
+    """How much of the positive heat lies in a box (left, top, right, bottom) of the picture.
+
+    A map at a layer is interpolated to the picture's size, as it is drawn; of patches, those that touch
+    the box count whole.
+    """
+    left, top, right, bottom = box
+    heat = e.values.double().clamp(min=0)
+    if e.features.index.shape == e.values.shape and e.shown is not None and e.shown.image is not None:
+        height, width = e.shown.image.shape[:2]
+        heat = F.interpolate(heat[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]
+        inside = heat[top:bottom, left:right].sum()
+    else:
+        inside = heat.flatten()[e.features.index[top:bottom, left:right].unique()].sum()
+    return float(inside / heat.sum().clamp(min=1e-12))
+
+
+def transformer(lang: str) -> Chapter:
+    """A plain digit, read by a vision transformer."""
+    card = card_of("digits-vit")
+    at = next(i for i, s in enumerate(card["samples"]) if not s["watermark_box"])
+    sample, picture = card["samples"][at], samples("digits-vit")[at]
+    found = explain(_spoken(load("demo:digits-vit"), lang), picture, "grad_cam")
+    text = say(lang, "transformer text", layer=found.recipe["layer"], said=found.target, digit=sample["label"])
+    facts = {"said": found.target, "digit": sample["label"]}
+    return Chapter("transformer", Section(say(lang, "transformer"), text, (found,)), facts,
+                   {"digit.png": Path(picture).read_bytes()})
+
+
+def reviews(lang: str) -> Chapter:
+    """The same complaint in Chinese and in English."""
+    subject = _spoken(load("demo:reviews"), lang)
+    texts = {s["language"]: s["text"] for s in reversed(card_of("reviews")["samples"]) if "language" in s}
+    chinese, english = explain(subject, [texts["zh"], texts["en"]], features="words")
+    for found in (chinese, english):
+        if isinstance(found, PellucidError):
+            raise found
+    words = {f"words_{k}": named(e, lang) for k, e in (("zh", chinese), ("en", english))}
+    text = say(lang, "reviews text", said_zh=chinese.target, said_en=english.target, **words)
+    facts = {"zh": chinese.target, "en": english.target, **words}
+    return Chapter("reviews", Section(say(lang, "reviews"), text, (chinese, english)), facts,
+                   {f"review-{k}.txt": texts[k].encode() for k in ("zh", "en")})
+
+
+def recommender(lang: str) -> Chapter:
+    """A customer's row, and how the order of the columns compares with the true one."""
+    card, subject = card_of("recommender"), _spoken(load("demo:recommender"), lang)
+    buys = " - ".join((subject.labels[1], subject.labels[0]))
+    rows = samples("recommender")
+    found = max((e for e in explain(subject, rows, target=buys) if isinstance(e, Explanation)), key=lambda e: e.score)
+    many = [e for e in explain(subject, list(subject.reader.background), target=buys)  # pyright: ignore[reportAttributeAccessIssue]
+            if isinstance(e, Explanation)]
+    spread = torch.stack([e.values for e in many]).double().std(0)
+    seen = dict(zip(many[0].names, spread.tolist(), strict=True))
+    true = {t["column"]: float(t["std_of_logit"]) for t in card["true_importance"]}
+    right, pairs = in_order(seen, true)
+    facts = {"right": right, "pairs": pairs, "rows": len(many), "seen": seen, "true": true}
+    text = say(lang, "recommender text", words=named(found, lang), rows=len(many), right=right, pairs=pairs,
+               found=_ranked(seen, lang), true=_ranked(true, lang))
+    return Chapter("recommender", Section(say(lang, "recommender"), text, (found,)), facts,
+                   {"customers.csv": (FOLDER / "recommender" / "samples.csv").read_bytes()})
+
+
+def in_order(seen: dict[str, float], true: dict[str, float]) -> tuple[int, int]:
+    """Pairs in the true order, of those whose true values differ."""
+    names = list(true)
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if true[a] != true[b]]
+    return sum((seen[a] > seen[b]) == (true[a] > true[b]) for a, b in pairs), len(pairs)
+
+
+def tumours(lang: str) -> Chapter:
+    """A row of the breast-cancer table."""
+    card, plain = card_of("tumours"), load("demo:tumours")
+    subject = _spoken(plain, lang)
+    at = next(i for i, s in enumerate(card["samples"]) if s["label"] == plain.labels[0])
+    found = explain(subject, samples("tumours")[at])
+    truth = subject.labels[plain.labels.index(card["samples"][at]["label"])]
+    text = say(lang, "tumours text", said=found.target, truth=truth, words=named(found, lang))
+    return Chapter("tumours", Section(say(lang, "tumours"), text, (found,)), {"said": found.target, "truth": truth},
+                   {"tumours.csv": (FOLDER / "tumours" / "samples.csv").read_bytes()})
+
+
+CHAPTERS: dict[str, Callable[[str], Chapter]] = {
+    "shortcut": shortcut, "transformer": transformer, "reviews": reviews, "recommender": recommender,
+    "tumours": tumours,
+}
+
+
+def named(e: Explanation, lang: str, k: int = 3) -> str:
+    """The k strongest parts in a row."""
+    return ("、" if lang == "zh" else ", ").join(i.name.strip() for i in story.strongest(e, k, lang))
+
+
+def _ranked(values: dict[str, float], lang: str) -> str:
+    """Names by size; those that are exactly zero stand apart."""
+    comma = "、" if lang == "zh" else ", "
+    some = [k for k in sorted(values, key=lambda k: -values[k]) if values[k]]
+    none = [k for k in values if not values[k]]
+    return comma.join(some) + (say(lang, "none", names=comma.join(none)) if none else "")
+
+
+def _spoken(subject: Subject, lang: str) -> Subject:
+    """The subject with its labels in the language."""
+    return replace(subject, labels=subject.spelled((lang,)))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError("file.unwritable", f"a folder that cannot be made: {folder.name!r}",
+                        "a place that may be written", "choose another with --out") from error
