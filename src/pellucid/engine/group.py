@@ -23,10 +23,6 @@ from pellucid.words.target import Target, is_open
 if TYPE_CHECKING:
     from pellucid.engine.run import Loop
 
-STRICT_ROWS = 1
-"""The one batch size of strict mode. With more, a row's bits depend on its place in the pass: matrix
-products take rows in blocks, and for Linear(6, 8) on 8 equal rows the last ones differ from the first."""
-
 SCOUT_BYTES = 2 * 2**20
 """Input bytes of the first chunk, from which a row's memory is measured."""
 
@@ -36,8 +32,8 @@ class Settings:
     """How a run may use the machine.
 
     `budget` bytes for activations (half of the free memory by default), `chunk` rows a pass at most,
-    `strict` pads every pass to one batch size so that results are equal bit for bit whatever shares the
-    pass, `progress` is told how many rows were answered and how many were asked for so far.
+    `strict` gives every row a pass of its own, so that results are equal bit for bit whatever else is
+    asked, `progress` is told how many rows were answered and how many were asked for so far.
     """
 
     budget: int | None = None
@@ -327,7 +323,7 @@ class _Group:
         if memory.is_out_of_memory(error):
             memory.release(self.device)
             self.loop.tally.retries += 1
-            if rows > 1 and not self.settings.strict:
+            if rows > 1:
                 self.facts[(*self.key, "most")] = rows // 2
                 return [cut for piece in batch for cut in piece.cut(max(rows // 2, 1))]
             per_row = self.facts.get(self.key, 0)
@@ -362,22 +358,3 @@ def _too_small(need: int, have: int) -> BudgetError:
 
 def _full(order: passes.Order) -> passes.Order:
     return replace(order, widen=False, inputs=probe.repeated(order.inputs, order.n))
-
-
-def _padded(order: passes.Order) -> passes.Order:
-    """The same pass with its last row repeated up to the one size of strict mode."""
-    extra = STRICT_ROWS - order.n
-
-    def grown(t: Tensor) -> Tensor:
-        return torch.cat([t, t[-1:].expand(extra, *t.shape[1:])]) if extra > 0 else t
-
-    return replace(
-        order, n=max(STRICT_ROWS, order.n), rows=None if order.rows is None else grown(order.rows),
-        graded=None if order.graded is None else grown(order.graded),
-        inputs={k: grown(v) if isinstance(v, Tensor) and v.dim() else v for k, v in order.inputs.items()})
-
-
-def _trimmed(outcome: passes.Outcome, n: int) -> passes.Outcome:
-    scores = None if outcome.scores is None else outcome.scores[:, :n]
-    gradients = {s: v[:n] for s, v in outcome.gradients.items()}
-    return passes.Outcome(scores, outcome.settled, gradients, {s: v[:n] for s, v in outcome.readings.items()})
