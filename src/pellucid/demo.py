@@ -83,6 +83,11 @@ class Chapter:
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     inputs: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
+    def __post_init__(self) -> None:
+        for e in self.section.items:
+            # The digest of the weights is worked out when it is read; soon the model will be gone.
+            e.provenance["weights"]
+
 
 @dataclass(frozen=True, eq=False)
 class Skipped:
@@ -132,8 +137,8 @@ def shortcut(lang: str) -> Chapter:
     pasted = [_pasted(p, picture, box) for p in plain]
     found: list[Explanation] = []
     flipped: list[int] = []
-    for name in ("digits", "digits-clean"):
-        subject = _spoken(load(f"demo:{name}"), lang)
+    subjects = [_spoken(load(f"demo:{name}"), lang) for name in ("digits", "digits-clean")]
+    for subject in subjects:
         found += [explain(subject, picture, "grad_cam"),
                   explain(subject, picture, "integrated_gradients", features="patches:8")]
         flipped.append(sum(e.target == mark for e in explain(subject, pasted, "saliency")))

@@ -48,9 +48,10 @@ def demo(
             "chapters": [{"name": c.name, "title": c.section.title, "facts": c.facts} for c in chapters],
             "skipped": [{"name": s.name, "title": s.title, "error": s.error.as_dict()} for s in skipped]})
         return output.FINE
-    output.say(f"{path}  ({time.perf_counter() - began:.0f} s)")
-    inputs = path.parent / "inputs"
-    output.say("Now ask yourself: pellucid explain demo:tumours " + str(inputs / "tumours.csv") + " --row 2")
+    report, again = {"en": ("Report", "Now ask yourself"), "zh": ("报告", "现在自己问问看")}[lang]
+    output.say(f"{report}: {path}  ({time.perf_counter() - began:.0f} s)")
+    if any("tumours.csv" in c.inputs for c in chapters):
+        output.say(f"{again}: pellucid explain demo:tumours {path.parent / 'inputs' / 'tumours.csv'} --row 2")
     return output.FINE
 
 
@@ -64,8 +65,8 @@ def _lines(chapter: Chapter | Skipped) -> str:
         told = [f"Skipped: {chapter.error.found}.", f"To have it: {chapter.error.do}"]
         lines = [line for t in told
                  for line in textwrap.wrap(t, width - 2, break_on_hyphens=False, break_long_words=False)]
-        return "\n  ".join([chapter.title, *lines]) + "\n"
+        return "\n  ".join([chapter.title, *lines]) + "\n\n"
     lines = [chapter.section.title]
     for paragraph in chapter.section.text.split("\n\n"):
         lines += ["  " + line for line in wrap(paragraph, width - 2, columns)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n"
