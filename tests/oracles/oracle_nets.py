@@ -37,7 +37,7 @@ def settled(module: M, seed: int = 0, dtype: torch.dtype = torch.float32) -> M:
                 value.copy_(noise / value[0].numel() ** 0.5)
             else:
                 value.copy_((1.0 if name.endswith("weight") else 0.0) + 0.2 * noise)
-    return module.eval().to(dtype)
+    return module.eval().requires_grad_(False).to(dtype)
 
 
 class Quadratic(nn.Module):
@@ -159,4 +159,4 @@ def minilm(labels: int = 3, seed: int = 0) -> tuple[Any, Any]:
         model.bert.pooler.load_state_dict(encoder.pooler.state_dict())
         model.classifier.weight.copy_(normal(labels, 384, seed=seed))
         model.classifier.bias.zero_()
-    return model.eval(), tokenizer
+    return model.eval().requires_grad_(False), tokenizer

@@ -277,7 +277,7 @@ def test_grad_cam_equals_the_formula_taken_with_plain_hooks(layer: str) -> None:
             module.inplace = False
     kept: dict[str, Tensor] = {}
     handle = net.get_submodule(layer).register_forward_hook(lambda m, a, out: kept.update(value=out))
-    score = net(x)[0, 4]
+    score = net(x.requires_grad_())[0, 4]
     handle.remove()
     (slope,) = torch.autograd.grad(score, kept["value"])
     true = (slope.mean((2, 3), keepdim=True) * kept["value"]).sum(1)[0]
@@ -287,11 +287,11 @@ def test_grad_cam_equals_the_formula_taken_with_plain_hooks(layer: str) -> None:
 
 def test_grad_cam_over_a_transformers_tokens_lays_the_patches_in_their_places() -> None:
     net, x = settled(ViT(side=12), dtype=F64), normal(1, 3, 12, 8, seed=13, dtype=F64)
-    net.place = nn.Parameter(normal(1, 7, 8, seed=14, dtype=F64))  # 3 rows of 2 patches, and the class token
+    net.place = nn.Parameter(normal(1, 7, 8, seed=14, dtype=F64), requires_grad=False)
     e = pellucid.explain(net, x, "grad_cam", target=1, layer="blocks.1.norm1")
     kept: dict[str, Tensor] = {}
     handle = net.blocks[1].norm1.register_forward_hook(lambda m, a, out: kept.update(value=out))
-    score = net(x)[0, 1]
+    score = net(x.requires_grad_())[0, 1]
     handle.remove()
     (slope,) = torch.autograd.grad(score, kept["value"])
     slope, seen = slope[0, 1:].reshape(3, 2, 8), kept["value"][0, 1:].reshape(3, 2, 8)
@@ -307,7 +307,6 @@ def test_occlusion_equals_a_loop_over_windows(layout: str, window: Any, stride: 
     (wh, ww), (sh, sw) = (v if isinstance(v, tuple) else (v, v) for v in (window, stride))
     rows, columns = math.ceil(13 / size), math.ceil(12 / size)
     loss, seen = torch.zeros(rows, columns, dtype=F64), torch.zeros(rows, columns, dtype=F64)
-    net.requires_grad_(False)
     full = float(net(x)[0, 3])
     for top in range(0, math.ceil(max(rows - wh, 0) / sh) * sh + 1, sh):
         for left in range(0, math.ceil(max(columns - ww, 0) / sw) * sw + 1, sw):
@@ -324,7 +323,6 @@ def test_ablation_of_a_users_segments_hides_exactly_the_segment() -> None:
     net, x = cnn(dtype=F64), normal(1, 3, 12, 12, seed=16, dtype=F64)
     segments = torch.randint(0, 5, (12, 12), generator=torch.Generator().manual_seed(0)) * 10
     e = pellucid.explain(net, x, "ablation", target=0, features=segments)
-    net.requires_grad_(False)
     true = [float(net(x)[0, 0] - net(torch.where(segments == s, 0.0, x))[0, 0]) for s in range(0, 50, 10)]
     close(e.values, torch.tensor(true, dtype=F64))
 
