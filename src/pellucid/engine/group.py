@@ -117,11 +117,9 @@ class _Group:
         for bundle in self.bundles:
             bundle.finish()
 
-    def _chunk(self, waiting: int) -> int:
-        if self._interacting:
+    def _chunk(self) -> int:
+        if self._interacting or self.settings.strict:
             return 1
-        if self.settings.strict:
-            return STRICT_ROWS
         most = min(self.settings.chunk or memory.MOST_ROWS, self.facts.get((*self.key, "most"), memory.MOST_ROWS))
         per_row = self.facts.get(self.key)
         if per_row is None:
@@ -137,7 +135,7 @@ class _Group:
     def _next(self, queue: deque[Piece]) -> list[Piece]:
         """Fill one pass; with a prefix run once only rows of one example go together."""
         try:
-            room = self._chunk(sum(p.n for p in queue))
+            room = self._chunk()
         except BudgetError as error:
             works = [w for piece in queue for w in piece.works]
             queue.clear()
@@ -251,9 +249,6 @@ class _Group:
             order = _full(order)
         loop.tally.passes += 1
         loop.tally.forwards += order.n
-        if self.settings.strict:
-            padded = order if self._interacting else _padded(order)
-            return _trimmed(passes.run(loop.model, padded, self.axes), order.n)
         escape = ("escape", patched(loop.original))
         watch, meter = Watch(loop.original), memory.Meter()
         with ExitStack() as stack:
