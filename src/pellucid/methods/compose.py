@@ -37,21 +37,32 @@ def _composed(
 
 
 class _Mean:
-    """The mean of many answers: the numerical error is averaged, the spread gives the sampling error."""
+    """The mean of many answers: the numerical error is averaged, the spread gives the sampling error.
+
+    Answers that draw at random draw from the same seed, so that their own sampling error stays in the
+    mean and is not seen in the spread: it is added.
+    """
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.values, self.features, self.errors = Welford(), Welford(), Welford()
-        self.known, self.place, self.notes = True, None, ()
+        self.values, self.features, self.errors, self.draws = Welford(), Welford(), Welford(), Welford()
+        self.known, self.told, self.place, self.notes = True, True, None, ()
 
     def add(self, answers: Sequence[Any]) -> None:
         for answer in answers:
             found = Estimate.of(answer)
             self.values.add(found.value)
             self.place, self.notes = found.place, tuple(dict.fromkeys(self.notes + found.notes))
+            own = found.sampling
             if found.value.shape == self.case.origin.shape and found.place is None:
                 # Neighbouring elements share their noise: the spread is taken after they are summed.
                 self.features.add(self.case.features.gather(found.value))
+                if own is not None and own.shape == found.value.shape:
+                    own = self.case.features.gather(own)
+            if own is None:
+                self.told = False
+            else:
+                self.draws.add(own)
             if found.numerical is None:
                 self.known = False
             else:
@@ -59,7 +70,9 @@ class _Mean:
 
     def estimate(self) -> Estimate:
         mean, dtype = self.values.estimate(), self.case.origin.dtype
-        sampling = self.features.estimate().sampling if self.features.n else mean.sampling
+        spread = self.features.estimate().sampling if self.features.n else mean.sampling
+        draws = self.draws.mean if self.told else None
+        sampling = None if spread is None or draws is None else torch.hypot(spread, draws)
         numerical = self.errors.mean if self.known else None
         return Estimate(mean.value.to(dtype), None if numerical is None else numerical.to(dtype),
                         None if sampling is None else sampling.to(dtype), self.notes, self.place)
@@ -70,10 +83,13 @@ def inside(inner: Method) -> Method:
 
     async def moved(case: Case, *, layer: str, **options: Any) -> Estimate:
         site = Site.parse(layer)
-        here, there = await together(case.reading(case.here, of=site), case.reading(case.there, of=site))
+        others = [case.from_baseline(b) for b in case.alternatives]
+        here, there, *more = await together(case.reading(case.here, of=site), case.reading(case.there, of=site),
+                                            *(c.reading(c.there, of=site) for c in others))
         x, baseline = here[0], there[0]
         place = _channels(x) if inner.card.coarse else units(tuple(x.shape))
-        found = Estimate.of(await inner.run(case.at(site, x, baseline, place), **options))
+        at_layer = replace(case.at(site, x, baseline, place), alternatives=tuple(m[0] for m in more))
+        found = Estimate.of(await inner.run(at_layer, **options))
         return replace(found, place=found.place or place)
 
     return _composed("inside", inner, moved, {"layer": AUTO},
