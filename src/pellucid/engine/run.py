@@ -76,7 +76,7 @@ class Loop:
         self.live = [t for t in self.live if not t.done]
         ready, waiting = self._ready([s for t in self.live for s in t.slots if not s.done])
         helpers = self._settling(ready, waiting)
-        for group in bundled(merged([*ready, *helpers])):
+        for group in bundled(merged([*ready, *helpers], strict=self.settings.strict)):
             answer(self, group)
         self._freeze([*ready, *helpers])
         for ticket in self.live:

@@ -64,15 +64,19 @@ def signature(carrier: Carrier) -> Hashable:
                  for k, v in carrier.inputs.items())
 
 
-def merged(slots: Iterable[Slot]) -> list[Work]:
-    """Questions about the same rows become one piece of work; gradients first, the rest joins them."""
+def merged(slots: Iterable[Slot], *, strict: bool = False) -> list[Work]:
+    """Questions about the same rows become one piece of work; gradients first, the rest joins them.
+
+    In strict mode only questions of one kind at one site do: a forward with autograd may take other
+    kernels than one without (an LSTM's), so that a score's last bit would tell who else was asking.
+    """
     found: dict[Hashable, list[Work]] = {}
     for slot in sorted(slots, key=lambda s: s.ask.kind != "gradient"):
         case, points = slot.ask.case, slot.ask.points
         parts = {"x": (id(case.origin), case.noise), "b": id(case.baseline), "f": id(case.features)}
         where = case.reference if isinstance(points, AsIs) and points.baseline else case.carrier
         row: Hashable = (id(where), case.change, points.key, case.site, *(parts[use] for use in points.uses))
-        works = found.setdefault(row, [])
+        works = found.setdefault((row, slot.ask.kind, slot.ask.at) if strict else row, [])
         work = next((w for w in works if w.can_take(slot)), None)
         if work is None:
             work = Work(case, points)
