@@ -215,6 +215,7 @@ class _Group:
         """Run one pass and hand out its answers; what went wrong is returned, outside its frames."""
         if not batch:
             return None
+        order = None
         try:
             order, columns = self._order(batch)
             outcome = self._run(order)
@@ -224,7 +225,11 @@ class _Group:
             if not alone and self._interact(order, outcome):
                 return self._redo(batch)
         except Exception as error:
-            error.__traceback__ = None if memory.is_out_of_memory(error) else error.__traceback__
+            short = memory.is_out_of_memory(error)
+            if not short and order is not None and order.widen and self.facts.get(self.widen):
+                self.facts[self.widen] = False  # what was proved for one score need not hold for another
+                return self._try(batch)
+            error.__traceback__ = None if short else error.__traceback__
             return error
         start = 0
         for piece, column in zip(batch, columns, strict=True):
@@ -237,7 +242,6 @@ class _Group:
         tally = self.loop.tally
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
-        tally.widened |= order.widen
         tally.interact |= self._interacting
         if self.settings.progress is not None:
             self.settings.progress(tally.rows, tally.asked_rows)
@@ -247,6 +251,7 @@ class _Group:
         loop = self.loop
         if order.widen and not self._widen_holds(order):
             order = _full(order)
+        loop.tally.widened |= order.widen
         loop.tally.passes += 1
         loop.tally.forwards += order.n
         escape = ("escape", patched(loop.original))

@@ -265,8 +265,10 @@ def _called(model: nn.Module, inputs: Mapping[str | int, Any]) -> Any:
 
 
 def _axis(one: tuple[int, ...], two: tuple[int, ...]) -> int | None:
+    """The axis that is 1 for one row and 2 for two; where rows were folded into another axis there is none."""
     grown = [k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b]
-    return grown[0] if len(grown) == 1 and len(one) == len(two) else None
+    apart = len(grown) == 1 and len(one) == len(two) and (one[grown[0]], two[grown[0]]) == (1, 2)
+    return grown[0] if apart else None
 
 
 def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:

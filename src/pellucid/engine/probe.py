@@ -53,8 +53,8 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
                              f"write '{site.layer}:{next(iter(heard.axes))}'")
         axis = heard.axes[site.part] if site.part else next(iter(heard.axes.values()))
         if axis is None:
-            raise LayerError("layer.no_rows", f"{site}, whose value does not grow with the batch", "a value per row",
-                             "choose a layer that works row by row")
+            raise LayerError("layer.no_rows", f"{site}, whose value has no entry per example",
+                             "one axis as long as the batch", "choose a layer that works row by row")
         facts[key] = axis
         facts[("called once", site.layer)] = len(calls) == 1
     return facts[key]
