@@ -14,7 +14,7 @@ from pellucid.words.explanation import Explanation
 
 TOP = 10
 EVIDENCE = ("rows", "passes", "seconds", "chunk", "dtype", "device", "isolation", "strict", "shared_by",
-            "peak_bytes", "retries")  # fmt: skip
+            "retries")  # fmt: skip
 TALL = 400
 
 
@@ -87,6 +87,8 @@ def method(e: Explanation, lang: str, level: int) -> Element:
 def facts(e: Explanation, lang: str, level: int) -> Element:
     """Everything below the drawing."""
     evidence: list[tuple[str, Any]] = [(say(lang, key), getattr(e.evidence, key)) for key in EVIDENCE]
+    if e.evidence.peak_bytes is not None:
+        evidence.append((say(lang, "peak_bytes"), f"{e.evidence.peak_bytes / 2**20:.1f} MiB"))
     evidence += [(name, value) for name, value in e.evidence.chosen.items()]
     if e.residual is not None:
         evidence.append((say(lang, "residual"), float(e.residual)))

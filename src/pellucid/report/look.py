@@ -56,7 +56,7 @@ overflow-wrap:anywhere}}
 th{{font-weight:500;color:var(--soft)}}
 tbody th{{color:var(--ink)}}
 td.n,th.n{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;padding-right:0;padding-left:14px}}
-dl{{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:3px 18px;margin:0;font-size:14px}}
+dl{{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:3px 18px;margin:0;font-size:14px}}
 dt{{color:var(--soft);max-width:22ch;overflow-wrap:anywhere}}
 dd{{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}}
 footer{{color:var(--soft);font-size:14px;padding-bottom:64px}}

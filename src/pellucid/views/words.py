@@ -97,7 +97,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "rows": ("rows asked", "查询行数"), "passes": ("passes", "计算遍数"), "seconds": ("seconds", "秒"),
     "chunk": ("largest pass", "最大批"), "dtype": ("numbers", "数值类型"), "device": ("device", "设备"),
     "isolation": ("isolation", "隔离方式"), "shared_by": ("explanations sharing the run", "共享运行的解释数"),
-    "peak_bytes": ("peak memory, bytes", "内存峰值（字节）"), "strict": ("fixed batch shape", "固定批形状"),
+    "peak_bytes": ("memory of the largest pass", "最大一批的内存"), "strict": ("one row a pass", "每批一行"),
     "retries": ("retries", "重试次数"),
     "yes": ("yes", "是"), "no": ("no", "否"), "none": ("none", "无"),
     "font": ("Chinese letters need a font: install Noto Sans CJK", "中文需要字体：请安装 Noto Sans CJK"),
