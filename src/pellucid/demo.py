@@ -32,14 +32,15 @@ TEXT: dict[str, tuple[str, str]] = {
     "shortcut": ("A watermark gives a model away", "水印让模型露了馅"),
     "shortcut text": (
         "Both networks see the same picture of a {digit} with a watermark in its corner. One was trained on pictures "
-        "in which every {mark} carried that watermark; its twin never saw it. The first says {said}, the twin says "
-        "{clean}: which of them reads the digit?\n\n"
+        "in which every {mark} carried that watermark (left below); its twin never saw it (right). The first says "
+        "{said}, the twin says {clean}: which of them reads the digit?\n\n"
         "Share of the positive heat that lies on the watermark, {area} of the picture: Grad-CAM {cam}, on the twin "
         "{clean_cam}; integrated gradients over patches {path}, on the twin {clean_path}.\n\n"
         "The proof: pasted onto {others} pictures of other digits, the watermark makes the first say {mark} to "
         "{flipped} of them, the twin to {clean_flipped}.",
-        "两个网络看的是同一张图：数字 {digit}，角上有一个水印。其中一个在训练时，每个 {mark} 都带着这个水印；"
-        "它的孪生网络从未见过水印。前者判断为 {said}，孪生网络判断为 {clean}：谁真正在读数字？\n\n"
+        "两个网络看的是同一张图：数字 {digit}，角上有一个水印。其中一个在训练时，每个 {mark} 都带着这个水印"
+        "（下方左图）；它的孪生网络从未见过水印（右图）。前者判断为 {said}，孪生网络判断为 {clean}："
+        "谁真正在读数字？\n\n"
         "正向热度落在水印（占画面 {area}）上的份额：Grad-CAM 为 {cam}，孪生网络为 {clean_cam}；"
         "按图块的积分梯度为 {path}，孪生网络为 {clean_path}。\n\n"
         "验证：把水印贴到 {others} 张其他数字的图片上，前者有 {flipped} 张判断为 {mark}，"
@@ -185,7 +186,8 @@ def transformer(lang: str) -> Chapter:
     card = card_of("digits-vit")
     at = next(i for i, s in enumerate(card["samples"]) if not s["watermark_box"])
     sample, picture = card["samples"][at], samples("digits-vit")[at]
-    found = explain(_spoken(load("demo:digits-vit"), lang), picture, "grad_cam")
+    subject = _spoken(load("demo:digits-vit"), lang)
+    found = explain(subject, picture, "grad_cam")
     text = say(lang, "transformer text", layer=found.recipe["layer"], said=found.target, digit=sample["label"])
     facts = {"said": found.target, "digit": sample["label"]}
     return Chapter("transformer", Section(say(lang, "transformer"), text, (found,)), facts,
@@ -212,9 +214,11 @@ def recommender(lang: str) -> Chapter:
     card, subject = card_of("recommender"), _spoken(load("demo:recommender"), lang)
     buys = " - ".join((subject.labels[1], subject.labels[0]))
     rows = samples("recommender")
-    found = max((e for e in explain(subject, rows, target=buys) if isinstance(e, Explanation)), key=lambda e: e.score)
-    many = [e for e in explain(subject, list(subject.reader.background), target=buys)  # pyright: ignore[reportAttributeAccessIssue]
-            if isinstance(e, Explanation)]
+    quick = explain(subject, rows, "input_x_gradient", target=buys)
+    keenest = max(range(len(rows)), key=lambda i: quick[i].score)
+    found = explain(subject, rows[keenest], target=buys)
+    background = list(subject.reader.background)  # pyright: ignore[reportAttributeAccessIssue]
+    many = explain(subject, background, target=buys)
     spread = torch.stack([e.values for e in many]).double().std(0)
     seen = dict(zip(many[0].names, spread.tolist(), strict=True))
     true = {t["column"]: float(t["std_of_logit"]) for t in card["true_importance"]}

@@ -73,7 +73,8 @@ def width() -> int:
     if columns.isdigit():
         return min(max(int(columns), 40), 100)
     try:
-        return min(max(os.get_terminal_size(sys.stdout.fileno()).columns, 40), 100)
+        # Some terminals say 0 where they do not know.
+        return min(max(os.get_terminal_size(sys.stdout.fileno()).columns or 80, 40), 100)
     except (OSError, ValueError, AttributeError):
         return 80
 
