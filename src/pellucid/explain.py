@@ -86,6 +86,9 @@ def explain(
     many = subject.split(x)
     inputs = [x] if many is None else many
     names: list[str | Method | None] = list(method) if isinstance(method, list) else [method]
+    if len({str(getattr(n, "name", n)) for n in names}) < len(names):
+        raise OptionError("method.repeated", "a method that is named twice", "each method once",
+                          "ask a second time to compare two settings of one method")
     if not inputs or not names:
         raise OptionError("input.empty", "nothing to explain", "at least one input and one method", "give one")
     wanted = _per_input(target, len(inputs), many is not None)
@@ -266,11 +269,13 @@ def _recipe(plan: _Plan, found: Target) -> Recipe:
         target = found.index
     replayable = target is None or isinstance(target, int | str) or (
         isinstance(target, tuple | list) and all(isinstance(t, int | str) for t in target))
-    choices = {"method": plan.method.name, "target": target,
-               "features": reader.layout_of(plan.layout, plan.method.card.coarse),
-               "baseline": reader.baseline_of(plan.baseline), "seed": plan.seed, **plan.options}
-    if "baselines" in choices:
-        del choices["baseline"]
+    card = plan.method.card
+    choices: dict[str, Any] = {"method": plan.method.name, "target": target}
+    if card.gives != "map":
+        choices["features"] = reader.layout_of(plan.layout, card.coarse)
+    if card.baseline and "baselines" not in plan.options:
+        choices["baseline"] = reader.baseline_of(plan.baseline)
+    choices |= {"seed": plan.seed, **plan.options}
     try:
         json.dumps({k: v for k, v in choices.items() if k != "target"})
     except TypeError:

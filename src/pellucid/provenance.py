@@ -6,7 +6,6 @@ import hashlib
 import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
-from weakref import ref
 
 import numpy as np
 import torch
@@ -21,7 +20,8 @@ class Provenance(Mapping[str, Any]):
     """Facts by name. `weights` hashes every parameter and buffer, so it waits until somebody reads it."""
 
     def __init__(self, subject: Subject, seed: int) -> None:
-        self._model, self._versions, self._facts = ref(subject.module), versions(subject.module), subject.facts
+        # The model is held until its digest was read: whoever explains in one line drops it at once.
+        self._model, self._versions, self._facts = subject.module, versions(subject.module), subject.facts
         self._known: dict[str, Any] = {
             "model": subject.name, "pellucid": __version__, "torch": torch.__version__, "numpy": np.__version__,
             "python": platform.python_version(), "machine": platform.machine(), "threads": torch.get_num_threads(),
@@ -40,9 +40,9 @@ class Provenance(Mapping[str, Any]):
         return len(self._known)
 
     def _weights(self) -> str:
-        model = self._model()
+        model, self._model = self._model, None
         if model is None or versions(model) != self._versions:
-            return "unknown: the model was changed or released before its digest was read"
+            return "unknown: the model was changed before its digest was read"
         key = ("digest", self._versions)
         if key not in self._facts:
             self._facts[key] = digest(model)

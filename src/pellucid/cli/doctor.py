@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from pellucid.cli import output
@@ -15,8 +14,8 @@ def doctor(json: output.Json = False, no_progress: output.Quiet = False) -> int:
 
     Exit code 1 where something is broken; warnings and missing extras leave it 0.
     """
-    # By name: doors do not import one another.
-    look = importlib.import_module("pellucid.doctor").doctor
+    from pellucid.doctor import doctor as look
+
     with output.progress("looking at this installation", no_progress):
         found = look()
     if json:

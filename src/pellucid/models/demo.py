@@ -12,7 +12,7 @@ from pellucid.models.module import wrap
 from pellucid.models.preprocessing import ImagePreprocess
 from pellucid.models.subject import Subject
 from pellucid.models.tabular import Column
-from pellucid.models.vision import fault_of, mismatch_in
+from pellucid.models.vision import fault_of, mismatch_in, spare_text_models
 from pellucid.words.errors import ModelError, nearest
 
 NAMES = ("digits", "digits-clean", "digits-vit", "reviews", "recommender", "tumours")
@@ -60,6 +60,8 @@ def _built(name: str, folder: Path) -> Any:
     from pellucid.models.demo_nets import build
 
     try:
+        if card_of(name)["task"] == "text":
+            spare_text_models()
         return build(name, folder)
     except Exception as error:
         raise mismatch_in(error) or fault_of(error, "transformers", "text") from error

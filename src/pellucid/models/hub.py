@@ -13,7 +13,7 @@ from torch import nn
 from pellucid.models.module import wrap
 from pellucid.models.preprocessing import ImagePreprocess
 from pellucid.models.subject import Subject
-from pellucid.models.vision import fault_of, mismatch_in
+from pellucid.models.vision import fault_of, mismatch_in, spare_text_models
 from pellucid.models.weights import load_strictly, read_weights
 from pellucid.words.errors import FileError, ModelError, OptionError, nearest
 
@@ -73,6 +73,7 @@ def from_timm(name: str, query: Mapping[str, str], weights: str, trust: bool) ->
 
 def from_hugging_face(ref: str, trust: bool) -> Subject:
     """A text or image classifier from a folder or from the Hugging Face hub; safetensors only."""
+    spare_text_models()
     transformers = _import("transformers", "text")
     _check_reference(ref)
     card = {"source": f"hf:{ref}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
 
 from pellucid.words.errors import ModelError
 
@@ -17,6 +18,28 @@ def vision_fault() -> ModelError | None:
     except Exception as error:
         return fault_of(error, "torchvision", "vision")
     return None
+
+
+def spare_text_models() -> None:
+    """Let transformers do without a torchvision that cannot be imported; its text models need none.
+
+    It asks once whether torchvision is installed, and if so imports it for text models too. Here it is
+    asked while torchvision is out of sight, and remembers the answer.
+    """
+    fault = vision_fault()
+    if fault is None or fault.code == "extra.missing":
+        return
+    for name in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    sys.modules["torchvision"] = None  # type: ignore[assignment]  # "not installed", to whoever looks now
+    try:
+        asked = importlib.import_module("transformers.utils.import_utils").is_torchvision_available
+        asked.cache_clear()
+        asked()
+    except (ImportError, AttributeError):
+        return  # no transformers, or one that asks otherwise: its own error will say so
+    finally:
+        del sys.modules["torchvision"]
 
 
 def fault_of(error: BaseException, package: str, extra: str) -> ModelError:
