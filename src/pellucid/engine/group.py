@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 SCOUT_BYTES = 2 * 2**20
 """Input bytes of the first chunk, from which a row's memory is measured."""
 
+SCOUT_ROWS = 8
+"""Rows of the first chunk at most: a few kilobytes of token ids can take a hundred megabytes on the way."""
+
+FEW = 3
+"""Up to this many rows of an example a prefix that runs once saves nothing; other examples join them instead."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -125,7 +131,7 @@ class _Group:
         if per_row is None:
             values = list(self.bundles[0].first.carrier.inputs.values())
             size = sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor)) + 1
-            return min(most, max(SCOUT_BYTES // size, 1))
+            return 1 if self.settings.budget is not None else min(most, max(SCOUT_BYTES // size, 1), SCOUT_ROWS)
         have = memory.free_bytes(self.device) if self.settings.budget is None else self.settings.budget
         fit = memory.rows_within(have, per_row, self.device)
         if fit == 0:
@@ -141,7 +147,6 @@ class _Group:
             queue.clear()
             self._fail(works, error)
             return []
-        single = self._may_widen()
         batch: list[Piece] = []
         while queue and room > 0:
             piece = queue.popleft()
@@ -151,6 +156,7 @@ class _Group:
                 queue.appendleft(piece)
                 break
             cuts = piece.cut(room)
+            single = piece.q - piece.p > FEW and self._may_widen()
             if single and len({id(w.carrier) for w in cuts[0].works}) > 1:
                 cuts = [c for alone in piece.alone() for c in alone.cut(room)]
             head, rest = cuts[0], cuts[1:]
@@ -195,7 +201,7 @@ class _Group:
         rows = torch.cat([p.bundle.rows(p.a, p.b, p.p, p.q) for p in batch]).to(self.device) if self.overrides else None
         carriers = [(w.carrier, p.q - p.p) for p in batch for w in p.works]
         same = all(c is carriers[0][0] for c, _ in carriers)
-        widen = self._may_widen() and same and n > 3
+        widen = self._may_widen() and same and n > FEW
         inputs: dict[str | int, Any] = {}
         for key, value in carriers[0][0].inputs.items():
             if not isinstance(value, Tensor) or value.dim() == 0 or widen:
