@@ -7,7 +7,7 @@ import re
 from pellucid.views import bars, heat, story, tokens
 from pellucid.views.frame import Sheet, name_of, whole
 from pellucid.views.words import method_name, say
-from pellucid.views.writing import columns, number, visible, wrap
+from pellucid.views.writing import columns, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Explanation
 
@@ -50,10 +50,7 @@ def text(explanation: Explanation, *, lang: str = "en", width: int = 80) -> str:
     for i, reason in enumerate(story.verdict(e, lang)):
         first, *more = wrap(reason, width - 2, columns)
         lines += [(f"{signs[e.verdict.status]} " if not i else "  ") + first, *("  " + m for m in more)]
-    facts = [say(lang, "score", score=number(e.score))]
-    if e.baseline_score is not None:
-        facts.append(say(lang, "baseline", baseline=number(e.baseline_score)))
-    lines += ["", *wrap(say(lang, "why", target=e.target) + "  " + say(lang, "joint").join(facts), width, columns)]
+    lines += ["", *wrap(say(lang, "why", target=e.target) + "  " + story.facts(e, lang), width, columns)]
     about = method_name(e.method, lang) + (say(lang, "colon") + visible(e.summary, 600) if e.summary else "")
     lines += [*wrap(about, width, columns), ""]
     return "\n".join([*lines, *view(e).text(e, width, lang)]) + "\n"

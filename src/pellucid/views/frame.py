@@ -109,10 +109,7 @@ def head(e: Explanation, sheet: Sheet) -> tuple[list[Element], float]:
     y += tall + 38
     made, y = lines(sheet.say("why", target=e.target), x, y, 24, sheet.inner, "strong", 1.25, most=3)
     nodes += made
-    facts = [sheet.say("score", score=number(e.score))]
-    if e.baseline_score is not None:
-        facts.append(sheet.say("baseline", baseline=number(e.baseline_score)))
-    nodes.append(line(sheet.say("joint").join(facts), x, y - 4, 14, "soft tab"))
+    nodes.append(line(clip(story.facts(e, sheet.lang), sheet.inner / 14), x, y - 4, 14, "soft tab"))
     y += 24
     nodes.append(line(clip(method_name(e.method, sheet.lang), sheet.inner / 15), x, y, 13.5, "strong"))
     y += 19

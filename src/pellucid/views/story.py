@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.views.words import Phrase, say
-from pellucid.views.writing import isolate, number, signed
+from pellucid.views.writing import isolate, number, signed, visible
 from pellucid.words.explanation import Explanation, Finding
 
 INTERVAL = 1.96
@@ -101,9 +101,21 @@ def listed(found: list[Item], lang: str, plain: bool = False) -> Phrase:
     return Phrase(say(lang, "comma").join(f"{isolate(i.name.strip())} ({told(i.value)})" for i in found))
 
 
+def facts(e: Explanation, lang: str) -> str:
+    """The score, the baseline's score, and which model said it."""
+    parts = [say(lang, "score", score=number(e.score))]
+    if e.baseline_score is not None:
+        parts.append(say(lang, "baseline", baseline=number(e.baseline_score)))
+    if e.provenance.get("model"):
+        parts.append(isolate(visible(str(e.provenance["model"]), 60)))
+    return say(lang, "joint").join(parts)
+
+
 def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
     """One sentence for a reader in a hurry."""
-    start = say(lang, "hurry", target=e.target, score=number(e.score))
+    model = visible(str(e.provenance.get("model") or ""), 60)
+    start = (isolate(model) + say(lang, "colon") if model else "") + say(
+        lang, "hurry", target=e.target, score=number(e.score))
     if e.baseline_score is not None:
         start += say(lang, "from baseline", baseline=number(e.baseline_score))
     found = strongest(e, k, lang)
