@@ -75,8 +75,8 @@ def explain(
     a label, a pair (A, B) for A rather than B, `"layer[unit]"` for a neuron, a function of the whole
     output with one score per row, or a list with one of these per input. `features` is what carries a
     value: a layout's name (`pixels`, `patches:8`, `superpixels`, `tokens`, `words`, `columns`) or a
-    segmentation. `baseline` is what stands for "switched off": a name, a colour, a value, or a list to
-    average over. `seed` makes random draws repeatable. `budget` bytes bound the memory of a pass,
+    segmentation. `baseline` is what stands for "switched off": a name, a colour, a value, a list to
+    average over, or `draws:20` to average over rows of a table's background. `seed` makes random draws repeatable. `budget` bytes bound the memory of a pass,
     `chunk` its rows; `strict` makes results equal bit for bit whatever shares the passes; `progress` is
     called with the rows answered and the rows asked for so far. All others are options of the method.
 
@@ -154,11 +154,22 @@ def _planned(subject: Subject, example: Example, name: str | Method | None, targ
     if given is None:
         chosen, why["method"] = choose.method_for(subject, example)
         given = catalog.find(chosen)
+    if isinstance(baseline, str) and baseline.partition(":")[0] == "draws":
+        baseline = _drawn(subject, baseline, seed)
     if isinstance(baseline, list):
         given, options = catalog.find(f"averaged({given.name})"), {**options, "baselines": list[Any](baseline)}
         baseline = None
     settled, reasons = choose.settle(given, options, subject, example)
     return _Plan(subject, example, given, settled, {**why, **reasons}, found, target, features, baseline, seed, ordinal)
+
+
+def _drawn(subject: Subject, spec: str, seed: int) -> list[str]:
+    """The background rows that `draws:20` stands for; the recipe names each."""
+    draws, number = getattr(subject.reader, "draws", None), spec.partition(":")[2] or "20"
+    if draws is None or not number.isdigit() or int(number) < 1:
+        raise OptionError("baseline.draws", repr(spec), "draws:K on a model with background rows",
+                          "give a list of baselines to average over, or a whole number K from 1")
+    return draws(int(number), seed)
 
 
 def _carried_out(subject: Subject, plans: list[_Plan | PellucidError], settings: Settings) -> list[Answer]:

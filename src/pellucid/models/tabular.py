@@ -22,7 +22,7 @@ from pellucid.words.explanation import Shown
 from pellucid.words.features import Features, groups
 from pellucid.words.site import INPUT
 
-BASELINES = ("mean", "zero", "data:I")
+BASELINES = ("mean", "zero", "data:I", "draws:K")
 
 
 @dataclass(frozen=True)
@@ -182,12 +182,10 @@ class TableReader:
         shares = [1 / c.width if c.kind == "category" else 0.0 for c in self.columns for _ in range(c.width)]
         return torch.tensor(shares)
 
-    def draws(self, k: int, seed: int) -> Tensor:
-        """k background rows, (k, entries), each used once before any is used again."""
-        n = len(self.rows)
+    def draws(self, k: int, seed: int) -> list[str]:
+        """k background rows as baselines, without repetition; all of them where there are fewer."""
         generator = torch.Generator().manual_seed(seed)
-        order = torch.cat([torch.randperm(n, generator=generator) for _ in range(-(-k // n))])
-        return self.rows[order[:k]]
+        return [f"data:{i}" for i in torch.randperm(len(self.rows), generator=generator)[:k].tolist()]
 
     def _row(self, number: str) -> Tensor:
         if not (number.isascii() and number.isdigit()) or int(number) >= len(self.rows):
