@@ -76,9 +76,10 @@ def explain(
     output with one score per row, or a list with one of these per input. `features` is what carries a
     value: a layout's name (`pixels`, `patches:8`, `superpixels`, `tokens`, `words`, `columns`) or a
     segmentation. `baseline` is what stands for "switched off": a name, a colour, a value, a list to
-    average over, or `draws:20` to average over rows of a table's background. `seed` makes random draws repeatable. `budget` bytes bound the memory of a pass,
-    `chunk` its rows; `strict` makes results equal bit for bit whatever shares the passes; `progress` is
-    called with the rows answered and the rows asked for so far. All others are options of the method.
+    average over, or `draws:20` to average over rows of a table's background. `seed` makes random draws
+    repeatable. `budget` bytes bound the memory of a pass, `chunk` its rows; `strict` makes results
+    equal bit for bit whatever shares the passes; `progress` is called with the rows answered and the
+    rows asked for so far. All others are options of the method.
 
     Raises a PellucidError for a single input; its code says what to mend.
     """
