@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pellucid.engine import memory, passes, probe
-from pellucid.engine.shadow import Watch, patched
+from pellucid.engine.shadow import Unwritten, Watch, patched
 from pellucid.engine.share import Bundle, Piece, signature
 from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import BudgetError, InputError, ModelError, PellucidError
@@ -265,6 +265,7 @@ class _Group:
         with ExitStack() as stack:
             if escape not in self.facts:
                 stack.enter_context(watch.watching())
+                stack.enter_context(Unwritten(loop.model))
             if self.key not in self.facts:
                 stack.enter_context(meter)
             outcome = passes.run(loop.model, order, self.axes)

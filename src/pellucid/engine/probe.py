@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pellucid.engine import passes
 from pellucid.engine.capture import module_of, not_reached
+from pellucid.engine.shadow import Unwritten
 from pellucid.engine.share import signature
 from pellucid.words.case import Carrier
 from pellucid.words.errors import LayerError, PellucidError
@@ -29,7 +30,8 @@ def survey(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[pa
     """Every call of every module for inputs of this shape, in the order in which they end."""
     key = ("survey", signature(carrier))
     if key not in facts:
-        facts[key] = passes.survey(model, [repeated(carrier.inputs, 1), repeated(carrier.inputs, 2)])
+        with Unwritten(model):
+            facts[key] = passes.survey(model, [repeated(carrier.inputs, 1), repeated(carrier.inputs, 2)])
     return facts[key]
 
 

@@ -134,7 +134,8 @@ def isolated(model: nn.Module, facts: dict[Any, Any], tally: Tally) -> Iterator[
         facts["modules"] = now
     with ExitStack() as stack:
         copy: nn.Module | None = None
-        if not facts.get("guard"):
+        facts["guard"] = bool(facts.get("guard")) or shadow.leaves(model)
+        if not facts["guard"]:
             try:
                 copy = shadow.cast(model)
             except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError):
@@ -143,8 +144,7 @@ def isolated(model: nn.Module, facts: dict[Any, Any], tally: Tally) -> Iterator[
             copy = stack.enter_context(shadow.guarded(model))
             tally.isolation = "guard"
         yield copy
-        if tally.isolation != "guard":
-            shadow.assert_unchanged(model, before)
+    shadow.assert_unchanged(model, before)
 
 
 def run(

@@ -6,11 +6,13 @@ import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import CellType, FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid.words.errors import ModelError
@@ -61,6 +63,45 @@ def patched(model: nn.Module) -> tuple[int, ...]:
     return tuple(id(m.__dict__["forward"]) for m in model.modules() if "forward" in m.__dict__)
 
 
+def leaves(model: nn.Module) -> bool:
+    """True where a function on a module holds on to the original's own modules: a copy would still run them.
+
+    Seen before anything runs, since what it would run may be in training mode.
+    """
+    own = {id(m) for m in model.modules()} | {id(p) for p in model.parameters()}
+    return any(_holds(value, own, 3) for m in model.modules() for value in m.__dict__.values()
+               if isinstance(value, FunctionType))
+
+
+def _holds(thing: Any, own: set[int], depth: int) -> bool:
+    if id(thing) in own or id(getattr(thing, "__self__", None)) in own:
+        return True
+    if depth == 0 or not isinstance(thing, FunctionType):
+        return False
+    cells = [c.cell_contents for c in thing.__closure__ or () if c != EMPTY]
+    return any(_holds(inner, own, depth - 1) for inner in (*cells, *(thing.__defaults__ or ())))
+
+
+class Unwritten(TorchDispatchMode):
+    """While open, a model that writes into its own weights is stopped before it does.
+
+    Version counters would see most of it afterwards, but not what is written through `.data`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.weights = {p.untyped_storage().data_ptr() for p in model.parameters() if not p.is_meta} - {0}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        for k, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                given = args[k] if k < len(args) else kwargs.get(argument.name)
+                if type(given) in (Tensor, nn.Parameter) and given.untyped_storage().data_ptr() in self.weights:
+                    raise mutated()
+        return func(*args, **kwargs)
+
+
 class Watch:
     """Finds a shadow whose forward still runs the original (a patched `model.forward`)."""
 
@@ -77,6 +118,9 @@ class Watch:
         return self._mode.seen
 
 
+EMPTY = CellType()
+_NAMED = ("_parameters", "_buffers", "_modules")
+
 _LOCKS: WeakIdKeyDictionary = WeakIdKeyDictionary()
 _LOCKS_GUARD = threading.Lock()
 
@@ -92,30 +136,34 @@ def _lock_of(model: nn.Module) -> threading.RLock:
 def guarded(model: nn.Module) -> Iterator[nn.Module]:
     """The model itself, where no shadow can be cast: one user at a time, everything put back.
 
-    Flags, gradients and buffers are restored in all cases; hooks are removed by who set them.
+    Flags, gradients and attributes are restored in all cases, buffers are replaced by copies meanwhile;
+    hooks are removed by who set them.
     """
     with _lock_of(model):
-        modes = [(m, m.training) for m in model.modules()]
+        kept = [(m.__dict__, dict(m.__dict__), {k: dict(m.__dict__[k]) for k in _NAMED}) for m in model.modules()]
         wanted = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-        buffers = [(b, b.detach().clone(), b._version) for b in model.buffers()]
         try:
-            for module, _ in modes:
+            copies = {id(b): b.detach().clone() for b in model.buffers()}
+            for module in model.modules():
                 module.training = False
+                for name, buffer in module._buffers.items():
+                    if buffer is not None:
+                        module._buffers[name] = copies[id(buffer)]
             for parameter, _, _ in wanted:
                 if parameter.is_leaf:
                     parameter.requires_grad_(False)
             yield model
         finally:
-            for module, training in modes:
-                module.training = training
+            for now, before, named in kept:
+                now.clear()
+                now.update(before)
+                for name, parts in named.items():
+                    now[name].clear()
+                    now[name].update(parts)
             for parameter, needs, grad in wanted:
                 if parameter.is_leaf:
                     parameter.requires_grad_(needs)
                 parameter.grad = grad
-            with torch.no_grad():
-                for buffer, value, version in buffers:
-                    if buffer._version != version:
-                        buffer.copy_(value)
 
 
 def versions(model: nn.Module) -> tuple[tuple[int, int], ...]:
@@ -126,7 +174,10 @@ def versions(model: nn.Module) -> tuple[tuple[int, int], ...]:
 def assert_unchanged(model: nn.Module, before: tuple[tuple[int, int], ...]) -> None:
     """Raise where a forward wrote into shared weights."""
     if versions(model) != before:
-        raise ModelError(
-            "model.mutated", "weights that changed during the forward", "a forward that only reads its weights",
-            "move the writing out of forward(), or explain a copy of the model",
-        )
+        raise mutated()
+
+
+def mutated() -> ModelError:
+    """The error for a forward that writes into its weights."""
+    return ModelError("model.mutated", "a forward that writes into its own weights", "a forward that only reads them",
+                      "move the writing out of forward(), or explain a copy of the model")
