@@ -16,7 +16,7 @@ from pellucid.engine import memory, passes, probe
 from pellucid.engine.shadow import Unwritten, Watch, patched
 from pellucid.engine.share import Bundle, Piece, signature
 from pellucid.words.case import Carrier, Case
-from pellucid.words.errors import BudgetError, InputError, ModelError, PellucidError
+from pellucid.words.errors import BudgetError, InputError, ModelError, OptionError, PellucidError
 from pellucid.words.site import Site
 from pellucid.words.target import Target, is_open
 
@@ -46,6 +46,10 @@ class Settings:
     chunk: int | None = None
     strict: bool = False
     progress: Callable[[int, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.chunk is not None and self.chunk < 1:
+            raise OptionError("option.value", f"chunk={self.chunk}", "1 or more rows", "leave chunk out or ask for 1")
 
 
 @dataclass(eq=False)

@@ -108,8 +108,9 @@ def smooth(inner: Method) -> Method:
     """The same method, averaged over noisy copies of x (SmoothGrad, arXiv:1706.03825)."""
 
     async def smoothed(case: Case, *, samples: int, spread: float, **options: Any) -> Estimate:
-        if samples < 1:
-            raise OptionError("option.value", f"samples={samples}", "1 or more", "ask for at least one copy")
+        if samples < 1 or spread < 0:
+            raise OptionError("option.value", f"samples={samples}, spread={spread}", "samples from 1, spread from 0",
+                              "ask for at least one copy, with some noise or none")
         mean, copies = _Mean(case), case.noised(samples, spread)
         while block := list(islice(copies, TOGETHER)):
             mean.add(await together(*(inner.run(copy, **options) for copy in block)))

@@ -8,6 +8,7 @@ from pellucid.numbers.estimate import Estimate
 from pellucid.numbers.quadrature import integral
 from pellucid.words.ask import Ask, together
 from pellucid.words.case import Case
+from pellucid.words.errors import OptionError
 from pellucid.words.method import Law, method
 
 
@@ -21,6 +22,9 @@ async def integrated_gradients(
     nested rules until the values change by less than `tolerance` (relative, over features), with at
     most `limit` points. The values sum to f(x) - f(b).
     """
+    if steps is not None and (not isinstance(steps, int) or steps < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError("option.value", f"steps={steps!r}", "a whole number from 1",
+                          "leave steps out to work to a tolerance")
     gap, scale = case.difference, 0.0
     if steps is None:
         here, there = await together(case.score(case.here), case.score(case.there))

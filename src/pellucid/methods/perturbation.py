@@ -34,6 +34,9 @@ async def occlusion(
     eighth = tuple(max(1, s // 8) for s in shape) if case.features.kind == "image" else (1,) * len(shape)
     size = _sized(window, shape, eighth, "window")
     step = _sized(stride, shape, tuple(max(1, s // 2) for s in size), "stride")
+    if any(far > wide for far, wide in zip(step, size, strict=True)):
+        raise OptionError("option.value", f"stride={step} with window={size}", "a stride no larger than the window",
+                          "take smaller steps, or features between the windows would get no value")
     windows = Windows(shape, size, step)
     here, hidden = await together(case.score(case.here), case.score(case.keep(windows)))
     loss, seen = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)

@@ -75,8 +75,8 @@ async def kernel_shap(case: Case, *, samples: int = 2048) -> Estimate:
     coalitions are drawn in complementary pairs and the error is their jackknife over 16 groups.
     """
     n, all_ = case.features.n, 2 ** min(case.features.n, 62) - 2
-    if samples < 2:
-        raise OptionError("option.value", f"samples={samples}", "2 or more", "ask for at least one pair")
+    if not isinstance(samples, int) or samples < 2:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError("option.value", f"samples={samples!r}", "a whole number from 2", "ask for at least one pair")
     here, there = await together(case.score(case.here), case.score(case.there))
     total = float(here - there)
     if n == 1:
