@@ -373,3 +373,15 @@ def test_values_of_words_sum_to_the_scores_change(layout: str, baseline: str, vi
         e = pellucid.explain(subject, text, method, target=1, features=layout, baseline=baseline, **options)
         assert e.features.n == (3 if layout == "words" else e.features.n)
         complete(e, 2e-3 if method == "integrated_gradients" else 1e-5)
+
+
+@pytest.mark.parametrize(("method", "options"), [
+    ("integrated_gradients", {"steps": 0}), ("integrated_gradients", {"steps": "ten"}), ("kernel_shap", {"samples": 1}),
+    ("kernel_shap", {"samples": 99.5}), ("smooth(saliency)", {"samples": 0}), ("smooth(saliency)", {"spread": -1.0}),
+    ("occlusion", {"window": 0}), ("occlusion", {"window": 13}), ("occlusion", {"window": 2, "stride": 3}),
+    ("occlusion", {"window": (2, 2, 2)}), ("saliency", {"chunk": 0}), ("saliency", {"chunk": -1}),
+])
+def test_a_number_without_meaning_is_refused(method: str, options: dict[str, Any]) -> None:
+    with pytest.raises(pellucid.PellucidError) as error:
+        pellucid.explain(cnn(), normal(1, 3, 12, 12), method, target=0, features="pixels", **options)
+    assert error.value.code == "option.value"
