@@ -51,8 +51,9 @@ def snapshot(model: nn.Module, *inputs: Any) -> Snapshot:
                         ("buffer", model.named_buffers(remove_duplicate=False))):
         for name, tensor in named:
             found |= {f"{kind} {name}.{key}": value for key, value in _of_tensor(tensor).items()}
-    for name, tensor in _tensors("input", inputs):
-        found |= {f"{name}.{key}": value for key, value in _of_tensor(tensor).items()}
+    for name, given in _tensors("input", inputs):
+        about = _of_tensor(given) if isinstance(given, Tensor) else _of_array(given)
+        found |= {f"{name}.{key}": value for key, value in about.items()}
     return found
 
 
@@ -105,6 +106,11 @@ def _of_tensor(tensor: Tensor) -> Snapshot:
         grad = tensor.grad
         found["grad"] = None if grad is None else (id(grad), grad._version, _digest(grad))
     return found
+
+
+def _of_array(array: np.ndarray[Any, Any]) -> Snapshot:
+    return {"id": id(array), "bytes": hashlib.sha256(array.tobytes()).hexdigest()[:16], "dtype": array.dtype,
+            "shape": array.shape, "writeable": array.flags.writeable}
 
 
 def _digest(tensor: Tensor) -> str:
@@ -167,12 +173,10 @@ def _random_states() -> Snapshot:
     return found
 
 
-def _tensors(path: str, value: Any) -> list[tuple[str, Tensor]]:
-    """Every tensor in what the user handed over, arrays seen as tensors."""
-    if isinstance(value, Tensor):
+def _tensors(path: str, value: Any) -> list[tuple[str, Tensor | np.ndarray[Any, Any]]]:
+    """Every tensor and array in what the user handed over."""
+    if isinstance(value, Tensor | np.ndarray):
         return [(path, value)]
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.flags.writeable:
-        return [(path, torch.from_numpy(value))]
     items: list[tuple[Any, Any]] = []
     if isinstance(value, Mapping):
         items = list(value.items())
@@ -189,7 +193,7 @@ def _held(model: nn.Module, inputs: Any) -> list[Any]:
     for module in model.modules():
         kept += [module, *module.__dict__.values()]
         kept += [hook for value in module.__dict__.values() if isinstance(value, Mapping) for hook in value.values()]
-    tensors = [*model.parameters(), *model.buffers(), *(t for _, t in _tensors("", inputs))]
+    tensors = [*model.parameters(), *model.buffers(), *(t for _, t in _tensors("", inputs) if isinstance(t, Tensor))]
     return kept + tensors + [t.grad for t in tensors if t.is_leaf] + [t.grad_fn for t in tensors]
 
 

@@ -45,7 +45,7 @@ SAMPLES = ("samples",)
 
 def asked(method: Method, options: Options, toy: Toy, x: Any, subject: Subject | None = None, **more: Any) -> Any:
     """An explanation on a toy, with the options that a method cannot be asked without."""
-    needed = {"layer": toy.layer, "other": 1, "baselines": [0.0, 0.3]}
+    needed = {"layer": toy.layer, "other": 1, "baselines": ["zero", 0.3] if toy.site is None else ["zero"]}
     given = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
     return explain(subject or toy.subject(), x, method, **{**given, **more})
 
