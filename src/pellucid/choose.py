@@ -45,8 +45,8 @@ def settle(method: Method, options: Mapping[str, Any], subject: Subject, example
     if chosen.get("layer") == AUTO:
         layer, grid, reason = _cam_layer(subject, example)
         if layer is None:
-            raise LayerError("layer.needed", f"no layer of {subject.name} that is surely the one to look at", "a layer's name",
-                             "give layer=, for example one of: " + ", ".join(_some_layers(subject)))
+            raise LayerError("layer.needed", f"no layer of {subject.name} that is surely the one to look at",
+                             "a layer's name", "give layer=, for example one of: " + ", ".join(_some_layers(subject)))
         chosen["layer"], why["layer"] = layer, reason
         if "grid" in chosen and chosen["grid"] is None:
             chosen["grid"] = grid
