@@ -155,15 +155,20 @@ def guarded(model: nn.Module) -> Iterator[nn.Module]:
             yield model
         finally:
             for now, before, named in kept:
-                now.clear()
-                now.update(before)
+                _restore(now, before)
                 for name, parts in named.items():
-                    now[name].clear()
-                    now[name].update(parts)
+                    _restore(now[name], parts)
             for parameter, needs, grad in wanted:
                 if parameter.is_leaf:
                     parameter.requires_grad_(needs)
                 parameter.grad = grad
+
+
+def _restore(now: dict[str, Any], before: dict[str, Any]) -> None:
+    """Put a dictionary back without a moment in which it is empty: a Ctrl-C may come at any time."""
+    for key in [k for k in now if k not in before]:
+        del now[key]
+    now.update(before)
 
 
 def versions(model: nn.Module, *, buffers: bool = True) -> tuple[tuple[int, int], ...]:
