@@ -93,9 +93,11 @@ async def kernel_shap(case: Case, *, samples: int = 2048) -> Estimate:
         if exact or n > 512:
             sums.add(z, y, weights)
             continue
-        for part in range(0, size, BLOCK):
-            rows = slice(part, part + BLOCK)
-            sums.add(z[rows], y[rows], weights[rows], (first + part) // BLOCK % GROUPS)
+        # Pairs are independent of each other, so that every group gets its share however few there are.
+        pair = (first + torch.arange(size)) // 2 % GROUPS
+        for group in range(GROUPS):
+            rows = pair == group
+            sums.add(z[rows], y[rows], weights[rows], group)
     phi, error = sums.solve(total).to(here), sums.error(total)
     zero = torch.zeros_like(phi)
     return Estimate(phi, zero, zero if exact else None if error is None else error.to(here))
