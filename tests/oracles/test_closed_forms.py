@@ -201,7 +201,8 @@ def test_kernel_shap_over_patches_equals_brute_force_over_the_same_patches() -> 
     close(e.values.flatten(), games.shapley(value, 9), 1e-8)
 
 
-def test_sampled_kernel_shap_covers_the_truth_at_its_stated_rate() -> None:
+@pytest.mark.parametrize("samples", [256, 1024])
+def test_sampled_kernel_shap_covers_the_truth_at_its_stated_rate(samples: int) -> None:
     """Two standard errors of a jackknife over 16 groups cover 93.6 % for normal errors (t with 15 degrees)."""
     n, trials = 12, 60
     net, (x, b) = mlp((n, 24, 24, 2), nn.Tanh, dtype=F64), point(n, 11)
@@ -209,7 +210,7 @@ def test_sampled_kernel_shap_covers_the_truth_at_its_stated_rate() -> None:
     hits: list[Tensor] = []
     errors: list[Tensor] = []
     for seed in range(trials):
-        e = pellucid.explain(net, x[None], "kernel_shap", target=0, baseline=b, samples=1024, seed=seed)
+        e = pellucid.explain(net, x[None], "kernel_shap", target=0, baseline=b, samples=samples, seed=seed)
         hits.append((e.values - true).abs() <= 2 * e.error)
         errors.append(torch.stack([(e.values - true) ** 2, e.error**2]))
         assert float(e.values.sum()) == pytest.approx(e.score - e.baseline_score, abs=1e-9)
