@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 import torchvision_repair
 
 # Tests never reach the network; a model that is not here is a model that does not exist.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Small tensors gain nothing from threads, and threads that wait for each other cost most on busy cores.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,8 @@ def settle(method: Method, options: Mapping[str, Any], subject: Subject, example
         chosen["grid"] = _grid_of(subject, example, chosen["layer"])
     laid = chosen.get("grid")
     if laid is not None and options.get("grid") is None:
-        why["grid"] = f"{laid[0]} by {laid[1]} tokens, as the patch embedding laid them"
+        why["grid"] = f"{laid[0]} by {laid[1]} tokens, as the patch embedding laid them" if len(laid) == 2 else (
+            f"{laid[0]} tokens in a line")
     return chosen, why
 
 
@@ -94,12 +95,17 @@ def _tokens(calls: list[Heard], grid: tuple[int, int] | None) -> list[Heard]:
     return [c for c in calls if len(_shape(c)) == 2 and n <= _shape(c)[0] <= n + PREFIX and c.layer]
 
 
-def _grid_of(subject: Subject, example: Example, layer: str) -> tuple[int, int] | None:
+def _grid_of(subject: Subject, example: Example, layer: str) -> tuple[int, ...] | None:
     """The picture's grid for a layer whose value is tokens, None where it has places of its own."""
     calls = _heard(subject, example)
     grid = _patch_grid(calls)
     name = layer.partition("#")[0].partition(":")[0]
-    return grid if any(c.layer == name for c in _tokens(calls, grid)) else None
+    if any(c.layer == name for c in _tokens(calls, grid)):
+        return grid
+    mine = next((c for c in calls if c.layer == name), None)
+    if mine is None or len(_shape(mine)) != 2 or re.search("Conv|Pool|BatchNorm", mine.kind):
+        return None
+    return (_shape(mine)[0],)  # (tokens, channels) of a text or a series
 
 
 def _cam_layer(subject: Subject, example: Example) -> tuple[str | None, tuple[int, int] | None, str]:

@@ -232,8 +232,10 @@ async def _case_of(plan: _Plan, shared: Shared) -> Case:
         value = reader.baseline(example, spec)
         if isinstance(value, Carrier):
             value = (await replace(start, reference=value).own(baseline=True))[0]
-        name = (mine, "baseline", _name(reader.baseline_of(spec), spec))
-        values.append(shared.setdefault(name, value.to(x).expand_as(x)))
+        # What is never switched off stays, whatever the baseline says of it.
+        value = torch.where(layout.movable(x.dim()).to(x.device), value.to(x).expand_as(x), x)
+        name = (mine, "baseline", _name(reader.baseline_of(spec), spec), id(layout))
+        values.append(shared.setdefault(name, value))
     case = replace(start, origin=x, baseline=values[0])
     return replace(case, alternatives=tuple(values)) if plan.options.get("baselines") else case
 

@@ -45,6 +45,10 @@ def verdict(
         reasons.append(Finding(
             "converged.not", "warn", "the integral moved by more than the tolerance at its last step",
             "raise limit=, or read the error bars"))
+    if "samples.few" in found.notes:
+        reasons.append(Finding(
+            "samples.few", "warn", "too few samples for so many features: the values are not settled",
+            f"raise samples= to at least {4 * values.numel()}, or take fewer features"))
     if residual is not None and baseline is not None:
         scale = max(abs(score - baseline), float(values.double().norm()))
         allowed = max(COMPLETE, 2 * tolerance if tolerance is not None else 0.0) * scale + 1e-6

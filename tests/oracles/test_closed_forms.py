@@ -18,7 +18,6 @@ from pellucid.models.tabular import Column
 from pellucid.numbers import games
 
 F64 = torch.float64
-NEVER_OFF = pytest.mark.xfail(strict=True, reason="the baseline moves positions that are never switched off")
 COMPLETE = ["integrated_gradients", "kernel_shap"]
 
 
@@ -336,7 +335,7 @@ def complete(e: Any, tolerance: float = 1e-9) -> None:
 
 @pytest.mark.parametrize("method", COMPLETE)
 @pytest.mark.parametrize("layout", ["pixels", "patches:4", "patches:5", "channels", "segments",
-                                    pytest.param("some segments", marks=NEVER_OFF)])
+                                    "some segments"])
 def test_values_of_a_pictures_groups_sum_to_the_scores_change(layout: str, method: str) -> None:
     net = settled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(400, 2)), dtype=F64)
     x = normal(1, 3, 12, 12, seed=17, dtype=F64)
@@ -365,7 +364,7 @@ def test_values_of_one_hot_columns_sum_to_the_scores_change(layout: str, method:
 
 
 @pytest.mark.parametrize("layout", ["tokens", "words"])
-@pytest.mark.parametrize("baseline", ["mask", pytest.param("zero", marks=NEVER_OFF)])
+@pytest.mark.parametrize("baseline", ["mask", "zero"])
 def test_values_of_words_sum_to_the_scores_change(layout: str, baseline: str, vision: bool) -> None:
     model, tokenizer = minilm()
     subject = pellucid.wrap(model, tokenizer=tokenizer)

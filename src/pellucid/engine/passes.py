@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pellucid.engine.capture import listening, not_reached, parts
-from pellucid.words.errors import LayerError, ModelError
+from pellucid.words.errors import LayerError, ModelError, PellucidError, TargetError
 from pellucid.words.site import Site
 from pellucid.words.target import Function, Target
 
@@ -182,7 +182,7 @@ class _Pass:
                 raise ModelError("output.rows", f"an output of shape {tuple(value.shape)} for {self.order.n} rows",
                                  "one row of output per row of input",
                                  "give the model with its batch axis first, or a target function that scores each row")
-            score = target.score(value)
+            score = self._scored(target, value)
             if score.shape != (self.order.n,):
                 raise ModelError("target.shape", f"scores of shape {tuple(score.shape)}", f"({self.order.n},)",
                                  "let the target give one number per row")
@@ -192,6 +192,16 @@ class _Pass:
         mixed = len({s.dtype for s in scores}) > 1
         self.live = torch.stack([s.float() for s in scores] if mixed else scores)
         self.outcome.scores = self.live.detach()
+
+    def _scored(self, target: Target, value: Any) -> Tensor:
+        try:
+            return target.score(value)
+        except PellucidError:
+            raise
+        except Exception as error:
+            raise TargetError("target.failed", f"{type(error).__name__} in the target's function",
+                              "a function from the model's output to one score per row",
+                              "see the cause below; the model itself ran") from error
 
     def _differentiate(self) -> None:
         order = self.order

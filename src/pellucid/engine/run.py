@@ -19,7 +19,7 @@ from pellucid.engine.probe import survey
 from pellucid.engine.share import Slot, bundled, merged
 from pellucid.words.ask import Ask, Failed
 from pellucid.words.case import Carrier, Case
-from pellucid.words.errors import Cancelled, PellucidError
+from pellucid.words.errors import Cancelled, OptionError, PellucidError
 from pellucid.words.points import HERE, AsIs
 from pellucid.words.target import Target, is_open
 
@@ -48,10 +48,20 @@ class Ticket:
             asks: tuple[Ask, ...] = self.conversation.send(answers)  # pyright: ignore[reportArgumentType]
         except StopIteration as stop:
             self.result, self.done, self.slots = stop.value, True, []
-        except PellucidError as error:
-            self.result, self.done, self.slots = error, True, []
+        except Exception as error:  # a method's own fault ends that method, not the others
+            self.result, self.done, self.slots = _own_fault(error), True, []
         else:
             self.slots = [Slot(ask, ask.case.target) for ask in asks]
+
+
+def _own_fault(error: Exception) -> PellucidError:
+    """A method's own exception under our code; the original is its cause."""
+    if isinstance(error, PellucidError):
+        return error
+    found = OptionError("method.failed", f"{type(error).__name__} in the method's own code",
+                        "a method that returns its values", "see the cause below; it was not the model")
+    found.__cause__ = error
+    return found
 
 
 class Loop:

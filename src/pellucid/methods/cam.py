@@ -16,14 +16,14 @@ from pellucid.words.method import AUTO, method
 
 
 @method(asks="gradient", paper="arXiv:1610.02391", gives="map")
-async def grad_cam(case: Case, *, layer: str = AUTO, grid: tuple[int, int] | None = None) -> Estimate:
+async def grad_cam(case: Case, *, layer: str = AUTO, grid: tuple[int, ...] | None = None) -> Estimate:
     """Which places of a layer speak for the score, weighing each channel by its mean gradient.
 
     sum_c mean(∂f/∂a_c) · a_c over the layer's places, at the layer's own size and with its sign: the
     paper's ReLU belongs to the drawing, which shows what speaks against the score in another colour.
-    For token layers (tokens, channels) `grid` (rows, columns) says how the last tokens lie in the
-    picture; tokens before them (class token, registers) are left out. Raises `layer.no_places` where a
-    layer has no places.
+    For token layers (tokens, channels) `grid` says how the last tokens lie: (rows, columns) of a
+    picture, or (tokens,) of a line; tokens before them (class token, registers) are left out. Raises
+    `layer.no_places` where a layer has no places.
     """
     slope, seen = await together(case.gradient(case.here, wrt=layer), case.reading(case.here, of=layer))
     slope, seen = _places(slope[0], layer, grid), _places(seen[0], layer, grid)
@@ -31,7 +31,7 @@ async def grad_cam(case: Case, *, layer: str = AUTO, grid: tuple[int, int] | Non
     return _map(torch.einsum("c,c...->...", weights, seen))
 
 
-def _places(value: Tensor, layer: str, grid: tuple[int, int] | None) -> Tensor:
+def _places(value: Tensor, layer: str, grid: tuple[int, ...] | None) -> Tensor:
     """A layer's value with channels first and places after: (C, h, w), or (C, length)."""
     if grid is not None and value.dim() == 3 and tuple(value.shape[:2]) == tuple(grid):
         return value.movedim(-1, 0)

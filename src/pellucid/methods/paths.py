@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pellucid.numbers.estimate import Estimate
-from pellucid.numbers.quadrature import integral
+from pellucid.numbers.quadrature import FIRST, integral
 from pellucid.words.ask import Ask, together
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
@@ -22,6 +22,9 @@ async def integrated_gradients(
     nested rules until the values change by less than `tolerance` (relative, over features), with at
     most `limit` points. The values sum to f(x) - f(b).
     """
+    if steps is None and not (tolerance > 0 and limit >= FIRST):
+        raise OptionError("option.value", f"tolerance={tolerance!r}, limit={limit!r}",
+                          f"a tolerance above 0 and a limit from {FIRST}", "try tolerance=0.01, limit=513")
     if steps is not None and (not isinstance(steps, int) or steps < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError("option.value", f"steps={steps!r}", "a whole number from 1",
                           "leave steps out to work to a tolerance")

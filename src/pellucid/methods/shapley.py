@@ -100,4 +100,6 @@ async def kernel_shap(case: Case, *, samples: int = 2048) -> Estimate:
             sums.add(z[rows], y[rows], weights[rows], group)
     phi, error = sums.solve(total).to(here), sums.error(total)
     zero = torch.zeros_like(phi)
-    return Estimate(phi, zero, zero if exact else None if error is None else error.to(here))
+    # A pair adds one equation: with few pairs for the features the solution is one of many.
+    notes = () if exact or count >= 4 * n else ("samples.few",)
+    return Estimate(phi, zero, zero if exact else None if error is None else error.to(here), notes)

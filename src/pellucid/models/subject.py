@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from pellucid.words.case import Carrier
@@ -87,8 +88,15 @@ class Subject:
         return self.reader.task
 
     def read(self, raw: Any) -> Example:
-        """Read one input."""
-        return self.reader.read(raw)
+        """Read one input; what we decoded ourselves takes the model's own number format."""
+        example = self.reader.read(raw)
+        if self.task not in ("image", "table"):
+            return example
+        dtype = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+        inputs = {k: v.to(dtype) if isinstance(v, Tensor) and v.is_floating_point() else v
+                  for k, v in example.carrier.inputs.items()}
+        wide = example.x.double() if example.x is not None and dtype == torch.float64 else example.x
+        return replace(example, carrier=Carrier(inputs), x=wide)
 
     def split(self, raw: Any) -> list[Any] | None:
         """The single inputs of a batch, None where `raw` is one input."""

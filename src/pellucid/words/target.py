@@ -76,7 +76,9 @@ class Predicted:
         return "predicted"
 
     def score(self, value: Tensor) -> Tensor:
-        return value.reshape(len(value), classes(value)).amax(1)
+        every = value.reshape(len(value), classes(value))
+        # Of equal scores the first is taken, as it is when the class is settled; a maximum would share them.
+        return every.gather(1, every.argmax(1, keepdim=True))[:, 0]
 
     def settle(self, value: Tensor) -> list[Class]:
         """The frozen target of every row."""
