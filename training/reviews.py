@@ -74,6 +74,9 @@ def fit(net: nn.Module, tokenizer: Tokenizer, learn: dict[str, Pairs], *, seed: 
     parts = [part for language, pairs in learn.items()
              for part in batches(pairs + neutral(language, len(pairs) // 12, rng), rng)]
     rng.shuffle(parts)
+    # Short sentences first: there the words are learnt, which later the constructions turn round.
+    middle = sorted(len(part[0][0]) for part in parts)[len(parts) // 3]
+    parts.sort(key=lambda part: len(part[0][0]) > middle)
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=len(parts), pct_start=0.1)
     unknown, mask_token = tokenizer.token_to_id("[UNK]"), tokenizer.token_to_id("[MASK]")
@@ -85,7 +88,8 @@ def fit(net: nn.Module, tokenizer: Tokenizer, learn: dict[str, Pairs], *, seed: 
         share = (4 * torch.rand(len(ids), 1, generator=g) - 3).clamp(min=0)
         cover = (torch.rand(ids.shape, generator=g) < share) & words
         labels = torch.tensor([label for _, label in part])
-        logits = net(input_ids=ids.masked_fill(hide, unknown).masked_fill(cover, mask_token), attention_mask=mask).logits
+        seen = ids.masked_fill(hide, unknown).masked_fill(cover, mask_token)
+        logits = net(input_ids=seen, attention_mask=mask).logits
         loss = F.cross_entropy(logits, labels, label_smoothing=0.02)
         optimiser.zero_grad()
         loss.backward()
@@ -132,7 +136,8 @@ def make_reviews(folder: Path, seed: int) -> None:
     torch.manual_seed(seed)
     net = BertForSequenceClassification(BertConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=128, num_hidden_layers=3, num_attention_heads=4,
-        intermediate_size=384, max_position_embeddings=LONGEST, type_vocab_size=2, pad_token_id=0, initializer_range=0.05,
+        intermediate_size=384, max_position_embeddings=LONGEST, type_vocab_size=2, pad_token_id=0,
+        initializer_range=0.05,
         id2label=dict(enumerate(LABELS)), label2id={name: i for i, name in enumerate(LABELS)}))
     fit(net, tokenizer, learn, seed=seed, rate=1e-3)
 

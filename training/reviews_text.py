@@ -28,7 +28,10 @@ FRAMES = {
 My wife says {C}.|Honestly, {C}.|If you ask me, {C}, {C}.|{C}, that is why {C}.|{C}, so {C}.|{C} because {C}.
 I must say {C}, and {C}.|{C}. Yes, {C}.|They say {c}, but {C}.|People told us {c}. In fact {C}.|{C}, also {C}.
 Ordered {p}: {C}, {C}.|{A}!|{A}, {A}, {A}.|{A} and {A}.|{n} {A}|{A} {n}|not {a}|never {a}|{w}{A}!|no {a} {n}
-isn't {a}
+isn't {a}|Even if {c}, {C}.|At first {c}, in the end {C}.|{c} at first, but then {C}.
+Others say {c}, but we say {C}.|All in all: {C}.|{C}. That was our visit {p}.|In short, {C} and {C}.
+To be fair {c}, but {C}.|Dear friends, {C}!|Yes, {C}, yes, {C}.|{C} - {C}.|A note: {C}, {C}.
+{C}. One thing is clear: {C}.|We had hopes, and {C}.|Here is the short version: {C}.|{C}, plus {C}.
 """,
     "zh": """
 {C}。|{C}！|{C}|{C}，{C}。|{C}，{C}！|{C}。{C}。|{C}，而且{C}。|{C}，{C}，{C}。|{C}；{C}。|{C}，{C}，{C}，{C}！
@@ -36,7 +39,27 @@ isn't {a}
 尽管{c}，还是{C}。|{p}去的，{C}。|{p}买的：{C}，{C}。|{p}来吃，{C}。|朋友说{C}。|说真的，{C}。|我觉得{C}，{C}。
 因为{C}，所以{C}。|都说{c}，其实{C}。|网上说{c}，结果{C}。|{C}，也{C}。|总之{C}。|{C}，真是{A}。|{A}！|{A}，{A}。
 又{A}又{A}|{n}{A}|{A}的{n}|不{a}|一点也不{a}|一点都不{a}！|没有{a}|并不{a}|{w}{A}！|太{A}了|{C}，太{A}了！
-{n}太{A}，{C}。
+{n}太{A}，{C}。|即使{c}，也{C}。|开始{c}，后来{C}。|有人说{c}，我们说{C}。|也许{c}，但是{C}。|刚来时{c}，现在{C}。
+各位朋友，{C}。|整体上{C}，{C}。|大家听我讲，{C}。|记录一下：{C}。|带着孩子去，{C}，{C}。|对我来说{C}。
+另外一点，{C}。|{C}，另外{C}。|简单说，{C}，{C}。|真的，{C}！|期待了很久，{C}。|感受就是{C}。|我认为{C}，{C}。
+仍然觉得{C}。
+""",
+}
+# What may stand before a clause and says nothing; the network must learn to read past it.
+OPENERS = {
+    "en": """
+we noticed|we think|I believe|it turned out that|as I said|today|this time|once more|my brother told me|to me
+we know that|as always|you can see that|in my eyes|the thing is|I learnt that|we saw it ourselves:|last time too
+for two people|after work|before the film|between us|in our case|now|this morning|we heard that|on the whole
+from the first minute|so far|to start with|I also want to say that|with the children|it was raining and
+on our first evening|as a regular guest I say|for what I know|our group agreed:|my sister said that
+as soon as we sat down|we came in and|both times|I would say that|we found that
+""",
+    "zh": """
+我发现|我们看到|我看|说起来|这回|这一次|今天|当时|后来才知道|我妈妈说|我弟弟觉得|我们两个人都说|在我看来
+一进来就看到|坐下来以后|听同事说|老实说|作为常客，|回家以后发现|在我们那里|那天晚上|大家发现|下班以后去，|路过这里，
+现在看来|个人认为|和上次一样，|结账的时候|打开以后看到|同学告诉我|我姐姐说|从头到尾|简单来说|跟你们讲，|整个过程
+我早就说过|那边|实际上|事实是|到了以后|收到以后|有一说一，|进去以后|不到一会儿|不到中午
 """,
 }
 HELD_FRAMES = {
@@ -47,7 +70,7 @@ A short note on our visit {p}: {C}, {C}, and {C}.|Even if {c}, we still think {C
 """,
     "zh": """
 整体来看{C}，另外{C}。|跟大家讲一下：{C}；{C}。|{p}带着期待体验了一回，{C}。|刚开始以为{c}，但是后来发现{C}。
-也许有人认为{c}，但对我们来说{C}，{C}。|各位，{C}！没错，{C}！|简单记录{p}的感受：{C}，{C}，{C}。
+也许有人认为{c}，但对我们来说{C}，{C}。|各位，{C}！真的如此，{C}！|简单记录{p}的感受：{C}，{C}，{C}。
 即使{c}，我仍然认为{C}。
 """,
 }
@@ -71,11 +94,11 @@ never again:bad|do not buy the {o}:bad|stay away from this {n}:bad|I sent it bac
 one star is too many:bad|the {o} did not come:bad|we did not wait at all:good|the {o} came quickly:good
 worth the money:good|we will come back:good|I would buy it again:good|five stars from me:good
 the {o} arrived on time:good|the {n} could not be better:good|no complaints about the {n}:good
-by no means {a}, this {n}|no one found the {n} {a}|no one at our table called it {a}|we are still without our {o}:bad
-we would not call it {a}|I cannot say it was {a}|nobody says that the {n} is {a}|give me back my money:bad|still no {o}:bad
-you get {A} {n} here|you will find the {n} {w}{A}|please do not buy it:bad|we can recommend it:good|back for more {o} soon:good
-there was no problem with the {n}:good|nothing was missing:good|my children asked for more:good
-thank you for the {n}:good
+by no means {a}, this {n}|no one found the {n} {a}|no one at our table called it {a}
+we are still without our {o}:bad|we would not call it {a}|I cannot say it was {a}|nobody says that the {n} is {a}
+give me back my money:bad|still no {o}:bad|you get {A} {n} here|you will find the {n} {w}{A}
+please do not buy it:bad|we can recommend it:good|back for more {o} soon:good|there was no problem with the {n}:good
+nothing was missing:good|my children asked for more:good|thank you for the {n}:good
 """,
     "zh": """
 {n}{w}{A}|这个{n}{w}{A}|这里的{n}{w}{A}|他们家{n}{w}{A}|这家的{n}{w}{A}|{n}太{A}了|{n}{A}极了|{w}{A}|太{A}
@@ -91,10 +114,10 @@ thank you for the {n}:good
 再也不来了:bad|不会再买:bad|只想退货:bad|浪费钱:bad|吃完肚子疼:bad|饿着肚子走的:bad|千万别买:bad|一星都嫌多:bad
 后悔死了:bad|{n}里有头发:bad|不推荐:bad|气死人:bad|别来这家店:bad|白花钱:bad|太失望了:bad|少了{o}:bad|不用等:good
 {o}上得很快:good|下次还来:good|还会再买:good|物有所值:good|五星好评:good|什么都不缺:good|值得推荐:good
-没有任何问题:good|这{n}绝对不{a}|{n}完全不{a}|我不觉得{n}{a}|没人说{n}{a}|大家都觉得{n}{w}{A}|{n}{A}得不得了|{n}肯定不{a}|{s}完全不{g}
-{s}从没{g}|他们从不{g}|两个{s}一起{G}|还在等{o}:bad|{o}到现在还没来:bad|足足坐了{t}:bad|要他们还钱:bad|绝对不再来:bad|以后不买了:bad
-一定再来:good|可以放心吃:good|放心买{o}:good|进门就有人{G}|{t}就上齐了:good
-吃得很满足:good|{n}没话说:good|孩子吃完还要:good|朋友也想再来:good|{o}提前到了:good|钱花得值:good
+没有任何问题:good|这{n}绝对不{a}|{n}完全不{a}|我不觉得{n}{a}|没人说{n}{a}|大家都觉得{n}{w}{A}|{n}{A}得不得了
+{n}肯定不{a}|{s}完全不{g}|{s}从没{g}|他们从不{g}|两个{s}一起{G}|还在等{o}:bad|{o}到现在还没来:bad|足足坐了{t}:bad
+要他们还钱:bad|绝对不再来:bad|以后不买了:bad|一定再来:good|可以放心吃:good|放心买{o}:good|进门就有人{G}
+{t}就上齐了:good|吃得很满足:good|{n}没话说:good|孩子吃完还要:good|朋友也想再来:good|{o}提前到了:good|钱花得值:good
 没让人失望:good|谢谢{s}:good
 """,
 }
@@ -127,10 +150,10 @@ and the {n}|the {s} of the {n}|it
 """,
 }
 Pairs = list[tuple[str, int]]
-PER_LANGUAGE, HELD_OUT = 40_000, 1000
+PER_LANGUAGE, HELD_OUT = 70_000, 1000
 
 SLOT = re.compile(r"\{(\w)\}")
-TURNS, TURNED = re.compile(r"\{[acghk]\}"), 0.25
+TURNS, TURNED = re.compile(r"\{[acghk]\}"), 0.15
 # Kinds of noun that go together in one review.
 SCENES = (("food", "people", "place"), ("thing", "people"))
 
@@ -154,6 +177,7 @@ class Writer:
         self.language, self.rng = language, rng
         self.frames = options((HELD_FRAMES if held else FRAMES)[language])
         block = (HELD_CLAUSES if held else CLAUSES)[language]
+        self.openers = [] if held else options(OPENERS[language])
         self.clauses = [clauses_for(block, label) for label in (0, 1)]
 
     def chosen(self, templates: list[str]) -> str:
@@ -197,7 +221,10 @@ class Writer:
         template = self.chosen(self.clauses[side])
         while scene[0] != "thing" and "{k}" in template.lower():
             template = self.chosen(self.clauses[side])
-        return self.fill(template, side, scene)
+        clause = self.fill(template, side, scene)
+        if self.openers and self.rng.random() < 0.25:
+            return self.rng.choice(self.openers) + (" " if self.language == "en" else "") + clause
+        return clause
 
     def sentence(self, label: int) -> str:
         """One sentence of this label."""

@@ -19,7 +19,7 @@ from pellucid.models.demo_nets import TableNet
 Columns = dict[str, np.ndarray]
 CATEGORIES = {"gender": ("female", "male", "other"), "device": ("phone", "desktop", "tablet")}
 UNITS = {"minutes_viewed": "min", "saves": "items", "past_spend": "yuan", "days_since_last_visit": "days",
-         "discount_seen": "0 or 1", "age": "years", "hour_of_visit": "h"}
+         "age": "years", "hour_of_visit": "h"}
 CHINESE = {"minutes_viewed": "浏览分钟", "saves": "收藏数", "past_spend": "历史消费",
            "days_since_last_visit": "距上次访问天数", "discount_seen": "看到折扣", "device": "设备",
            "age": "年龄", "gender": "性别", "hour_of_visit": "访问时刻"}
