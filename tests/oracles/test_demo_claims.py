@@ -42,8 +42,8 @@ def test_the_recommenders_columns_matter_in_the_order_in_which_they_were_made() 
     subject = pellucid.load("demo:recommender")
     true = {entry["column"]: entry["std_of_logit"] for entry in subject.card["true_importance"]}
     rows = [{c: r[c] for c in r} for r in subject.reader.split(FOLDER / "recommender" / "background.csv")]
-    found = pellucid.explain(subject, rows, "kernel_shap", target="will buy", baseline="mean")
+    found = pellucid.explain(subject, rows, "kernel_shap", target="will buy - will not buy", baseline="mean")
     names = found[0].names
-    size = dict(zip(names, torch.stack([e.values for e in found]).abs().mean(0).tolist(), strict=True))
+    size = dict(zip(names, torch.stack([e.values for e in found]).std(0).tolist(), strict=True))
     wrong = [(a, b) for a in true for b in true if true[a] > true[b] and size[a] < size[b]]
     assert wrong == []
