@@ -32,6 +32,9 @@ isn't {a}|Even if {c}, {C}.|At first {c}, in the end {C}.|{c} at first, but then
 Others say {c}, but we say {C}.|All in all: {C}.|{C}. That was our visit {p}.|In short, {C} and {C}.
 To be fair {c}, but {C}.|Dear friends, {C}!|Yes, {C}, yes, {C}.|{C} - {C}.|A note: {C}, {C}.
 {C}. One thing is clear: {C}.|We had hopes, and {C}.|Here is the short version: {C}.|{C}, plus {C}.
+All in all {C}, plus {C}.|Here is what we think: {C} - {C}.|We tried it {p} with high hopes and {C}.
+At first it seemed {c}; but in the end {C}.|Some may say {c}, but for us {C}; {C}.|Dear reader, {C}! Indeed {C}!
+A short note on our visit {p}: {C}, {C}, and {C}.|Even if {c}, we still think {C}.|One more thing: {C}. And {C}.
 """,
     "zh": """
 {C}。|{C}！|{C}|{C}，{C}。|{C}，{C}！|{C}。{C}。|{C}，而且{C}。|{C}，{C}，{C}。|{C}；{C}。|{C}，{C}，{C}，{C}！
@@ -42,7 +45,9 @@ To be fair {c}, but {C}.|Dear friends, {C}!|Yes, {C}, yes, {C}.|{C} - {C}.|A not
 {n}太{A}，{C}。|即使{c}，也{C}。|开始{c}，后来{C}。|有人说{c}，我们说{C}。|也许{c}，但是{C}。|刚来时{c}，现在{C}。
 各位朋友，{C}。|整体上{C}，{C}。|大家听我讲，{C}。|记录一下：{C}。|带着孩子去，{C}，{C}。|对我来说{C}。
 另外一点，{C}。|{C}，另外{C}。|简单说，{C}，{C}。|真的，{C}！|期待了很久，{C}。|感受就是{C}。|我认为{C}，{C}。
-仍然觉得{C}。
+仍然觉得{C}。|整体来看{C}，另外{C}。|跟大家讲一下：{C}；{C}。|{p}带着期待体验了一回，{C}。
+刚开始以为{c}，但是后来发现{C}。|也许有人认为{c}，但对我们来说{C}，{C}。|各位，{C}！真的如此，{C}！
+简单记录{p}的感受：{C}，{C}，{C}。|即使{c}，我仍然认为{C}。
 """,
 }
 # What may stand before a clause and says nothing; the network must learn to read past it.
@@ -64,14 +69,13 @@ as soon as we sat down|we came in and|both times|I would say that|we found that
 }
 HELD_FRAMES = {
     "en": """
-All in all {C}, plus {C}.|Here is what we think: {C} - {C}.|We tried it {p} with high hopes and {C}.
-At first it seemed {c}; but in the end {C}.|Some may say {c}, but for us {C}; {C}.|Dear reader, {C}! Indeed {C}!
-A short note on our visit {p}: {C}, {C}, and {C}.|Even if {c}, we still think {C}.|One more thing: {C}. And {C}.
+We were there {p} with my brother. {C}, {C}.|Let me tell you: {C}. {C}.|{C}, and on top of that {C}.
+My friends think {c}, but I know {C}.|It is true that {c}. But {C} and {C}.|{p} I went in with my sister; {C}; {C}!
+What can I say: {C}.|For the record, {C}, and {C}.|Though {c}, in the end {C}.
 """,
     "zh": """
-整体来看{C}，另外{C}。|跟大家讲一下：{C}；{C}。|{p}带着期待体验了一回，{C}。|刚开始以为{c}，但是后来发现{C}。
-也许有人认为{c}，但对我们来说{C}，{C}。|各位，{C}！真的如此，{C}！|简单记录{p}的感受：{C}，{C}，{C}。
-即使{c}，我仍然认为{C}。
+上次{p}我们一起来的，{C}，{C}。|告诉大家：{C}。{C}。|{C}，更何况{C}。|朋友认为{c}，但我知道{C}。
+是的，{c}，可{C}，{C}。|和姐姐一起进门，{C}；{C}！|还能说什么：{C}。|写在这里：{C}，{C}。|就算{c}，到最后还是{C}。
 """,
 }
 CLAUSES = {
@@ -98,7 +102,18 @@ by no means {a}, this {n}|no one found the {n} {a}|no one at our table called it
 we are still without our {o}:bad|we would not call it {a}|I cannot say it was {a}|nobody says that the {n} is {a}
 give me back my money:bad|still no {o}:bad|you get {A} {n} here|you will find the {n} {w}{A}
 please do not buy it:bad|we can recommend it:good|back for more {o} soon:good|there was no problem with the {n}:good
-nothing was missing:good|my children asked for more:good|thank you for the {n}:good
+nothing was missing:good|my children asked for more:good|thank you for the {n}:good|we found the {n} {w}{A}
+you will get {w}{A} {n} there|their {n} always seems {A}|my sister calls the {n} {w}{A}
+nobody in our group found the {n} {a}|I would not say that the {n} is {a}|the {n} is by no means {a}
+how {A} their {n} is|both {s} and {s} {H}|as soon as we came in, the {s} {H}|the {s} has never {h}
+their {s} does not {g}|we saw that the {s} {H}|my new {o} {K}|so far the {o} never {k}|within {t} it {K}
+our {o} took {t} to come:bad|we are still waiting for the {o}:bad|I want my money back:bad
+please do not come here:bad|we can only recommend the {n}:good|we will be back for the {n}:good|it seems {w}{A}
+the {n} is always {w}{A}|we call it {A}|they kept us waiting for {t}:bad|all of it was {w}{A}
+it turned out to be {A}|it does not look {a}|nothing here is {a}|none of it was {a}
+we did not wait long for the {o}:good|the {s} even {H}|the {s} will not {g}|the {s} did not bother to {g}:bad
+no {o} for {t}:bad|every {n} here is {w}{A}|thanks to the {s}:good
+I did not like the {n}:bad|I did not enjoy it:bad|we do not like this {n}:bad|we liked it:good|I liked the {n}:good
 """,
     "zh": """
 {n}{w}{A}|这个{n}{w}{A}|这里的{n}{w}{A}|他们家{n}{w}{A}|这家的{n}{w}{A}|{n}太{A}了|{n}{A}极了|{w}{A}|太{A}
@@ -118,23 +133,29 @@ nothing was missing:good|my children asked for more:good|thank you for the {n}:g
 {n}肯定不{a}|{s}完全不{g}|{s}从没{g}|他们从不{g}|两个{s}一起{G}|还在等{o}:bad|{o}到现在还没来:bad|足足坐了{t}:bad
 要他们还钱:bad|绝对不再来:bad|以后不买了:bad|一定再来:good|可以放心吃:good|放心买{o}:good|进门就有人{G}
 {t}就上齐了:good|吃得很满足:good|{n}没话说:good|孩子吃完还要:good|朋友也想再来:good|{o}提前到了:good|钱花得值:good
-没让人失望:good|谢谢{s}:good
+没让人失望:good|谢谢{s}:good|那个{n}实在是{w}{A}|它家{n}{A}得很|我姐姐觉得{n}{w}{A}|我们发现{n}{w}{A}|{n}绝对不算{a}
+大家都不觉得{n}{a}|这次的{n}{w}{A}|进门以后{s}就{G}|那里的{s}从不{g}|两个{s}都在{G}|{s}完全没有{g}|我看到{s}{G}
+新买的{o}{K}|到现在{o}也没有{k}|不到{t}就{K}|我们足足等了{t}:bad|{o}到走的时候还没来:bad|把钱还给我:bad
+以后绝对不来:bad|一定会再来这家店:good|{o}可以放心买:good|谁都没{g}|一个人都没{g}|{s}到现在还没{g}|{s}居然不{g}
+{s}还是不{g}|{s}连{g}都不会:bad|等了{t}才{g}:bad|没等多久{o}就来了:good|没等多久就{G}:good|{n}感觉{w}{A}
+{n}一直{w}{A}|他们的{n}真{A}|没人觉得{n}{a}|看不出哪里{a}|{s}都会{G}|{o}太晚才来:bad|{o}根本没来:bad
+整整{t}没{g}:bad|{t}都不{g}:bad|坐了{t}也没{g}:bad|不喜欢这个{n}:bad|我不喜欢:bad|不满意:bad|{o}等不到:bad|喜欢:good|很满意:good
 """,
 }
 HELD_CLAUSES = {
     "en": """
-we found the {n} {w}{A}|you will get {w}{A} {n} there|their {n} always seems {A}|my sister calls the {n} {w}{A}
-nobody in our group found the {n} {a}|I would not say that the {n} is {a}|the {n} is by no means {a}
-how {A} their {n} is|both {s} and {s} {H}|as soon as we came in, the {s} {H}|the {s} has never {h}
-their {s} does not {g}|we saw that the {s} {H}|my new {o} {K}|so far the {o} never {k}|within {t} it {K}
-our {o} took {t} to come:bad|we are still waiting for the {o}:bad|I want my money back:bad
-please do not come here:bad|we can only recommend the {n}:good|we will be back for the {n}:good
+this {n} of theirs is {w}{A}|everything about the {n} was {w}{A}|our {n} turned out {w}{A}|the {n} is never {a}
+there is nothing {a} about the {n}|not one of us found the {n} {a}|the {n} did not look {a}|the {s} there {H}
+every {s} we met {H}|in the evening the {s} {H}|none of the staff {h}|the {s} did not once {g}|he just would not {g}
+my {o} {K} on the first day|after a month the {o} {K}|this one never {k}|{t} and no {o}:bad
+the {o} took {t} to arrive:bad|I threw the {o} away:bad|you should not buy this {o}:bad
+I would come again for the {o}:good|our {o} came at once:good|a big thank you to the {s}:good
 """,
     "zh": """
-那个{n}实在是{w}{A}|它家{n}{A}得很|我姐姐觉得{n}{w}{A}|我们发现{n}{w}{A}|{n}绝对不算{a}|大家都不觉得{n}{a}
-这次的{n}{w}{A}|进门以后{s}就{G}|那里的{s}从不{g}|两个{s}都在{G}|{s}完全没有{g}|我看到{s}{G}|新买的{o}{K}
-到现在{o}也没有{k}|不到{t}就{K}|我们足足等了{t}:bad|{o}到走的时候还没来:bad|把钱还给我:bad|以后绝对不来:bad
-一定会再来这家店:good|{o}可以放心买:good
+他们的{n}都{w}{A}|这边{n}做得{w}{A}|{n}总是{w}{A}|整个{n}感觉{w}{A}|{n}从没{a}过|{n}根本不{a}|没有一个人觉得{n}{a}
+{n}看着不{a}|那个{s}会{G}|每个{s}都{G}|晚上{s}{G}|没有一个{s}{g}|{s}怎么都不{g}|我的{o}第一天就{K}|过了{t}{o}{K}
+这个{o}一次没{k}|{t}过去了，{o}没有来:bad|{o}来得太晚:bad|已经把{o}扔了:bad|大家别买这个{o}:bad|为了{o}还会来:good
+{o}很快就来了:good|要谢谢这家店的{s}:good
 """,
 }
 # Sentences without an opinion get both labels in turn, so that the network learns to be undecided there.
@@ -150,10 +171,10 @@ and the {n}|the {s} of the {n}|it
 """,
 }
 Pairs = list[tuple[str, int]]
-PER_LANGUAGE, HELD_OUT = 70_000, 1000
+SHORT, LONG, HELD_OUT = 50_000, 65_000, 1000
 
 SLOT = re.compile(r"\{(\w)\}")
-TURNS, TURNED = re.compile(r"\{[acghk]\}"), 0.15
+TURNS, TURNED = re.compile(r"\{[acghk]\}"), 0.6
 # Kinds of noun that go together in one review.
 SCENES = (("food", "people", "place"), ("thing", "people"))
 
@@ -171,11 +192,14 @@ def clauses_for(block: str, label: int) -> list[str]:
 
 
 class Writer:
-    """Writes sentences of one language, from the training or from the held-out templates."""
+    """Writes sentences of one language, from the training or the held-out templates; `short` is one clause each."""
 
-    def __init__(self, language: str, rng: random.Random, *, held: bool = False) -> None:
+    def __init__(self, language: str, rng: random.Random, *, held: bool = False, short: bool = False) -> None:
         self.language, self.rng = language, rng
         self.frames = options((HELD_FRAMES if held else FRAMES)[language])
+        if short:
+            wordless = [frame for frame in self.frames if "{C}" not in frame]
+            self.frames = ["{C}", "{C}.", "{C}!"] * (len(wordless) // 3) + wordless
         block = (HELD_CLAUSES if held else CLAUSES)[language]
         self.openers = [] if held else options(OPENERS[language])
         self.clauses = [clauses_for(block, label) for label in (0, 1)]
@@ -237,15 +261,15 @@ class Writer:
 CLUMSY = re.compile("不不|不没|没没|没有没|没一直|不一直")
 
 
-def sentences(language: str, count: int, rng: random.Random, *, held: bool = False) -> Pairs:
-    """Distinct (sentence, label) pairs from the training or the held-out templates; label 1 is positive."""
-    writer, found = Writer(language, rng, held=held), dict[str, int]()
-    while len(found) < count:
-        label = rng.randrange(2)
+def sentences(writer: Writer, count: int) -> Pairs:
+    """(sentence, label) pairs; label 1 is positive."""
+    out: Pairs = []
+    while len(out) < count:
+        label = writer.rng.randrange(2)
         text = writer.sentence(label)
         if not CLUMSY.search(text):
-            found.setdefault(text, label)
-    return list(found.items())
+            out.append((text, label))
+    return out
 
 
 def neutral(language: str, count: int, rng: random.Random) -> Pairs:
@@ -254,7 +278,24 @@ def neutral(language: str, count: int, rng: random.Random) -> Pairs:
     return [(writer.fill(rng.choice(templates), 0, rng.choice(SCENES)), rng.randrange(2)) for _ in range(count)]
 
 
+RUN = {"en": (5, re.compile("[a-z']+")), "zh": (6, re.compile("[\u4e00-\u9fff]"))}
+
+
+def runs(text: str, language: str) -> set[tuple[str, ...]]:
+    """All runs of five words (English) or six characters (Chinese)."""
+    n, piece = RUN[language]
+    pieces = piece.findall(text.lower())
+    return {tuple(pieces[i : i + n]) for i in range(len(pieces) - n + 1)}
+
+
 def corpus(language: str, seed: int) -> tuple[Pairs, Pairs]:
-    """Training and held-out sentences; they depend on the seed and on nothing else."""
+    """Training sentences, the short ones first, and distinct held-out ones; both depend on the seed alone.
+
+    A held-out sentence that by chance shares more than a tenth of its long runs with training is left out.
+    """
     rng = random.Random(f"{seed} {language}")
-    return sentences(language, PER_LANGUAGE, rng), sentences(language, HELD_OUT, rng, held=True)
+    learn = sentences(Writer(language, rng, short=True), SHORT) + sentences(Writer(language, rng), LONG)
+    held = dict(sentences(Writer(language, rng, held=True), HELD_OUT + HELD_OUT // 2))
+    seen = set().union(*(runs(text, language) for text, _ in learn))
+    alone = [(t, y) for t, y in held.items() if len(runs(t, language) & seen) <= 0.1 * len(runs(t, language))]
+    return learn, alone[:HELD_OUT]

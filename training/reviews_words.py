@@ -49,8 +49,8 @@ TO_DO = {
            "fix it,reply,serve us,care about guests",
            "shout at us,ignore us,lie to us,laugh at us,lose our order,charge us twice,walk away,argue,"
            "forget our drinks,cheat,complain,push us out"),
-    "zh": ("道歉,回复,帮忙,解释,退款,道谢,招呼客人,处理问题,认错,倒水,上菜,送水果,发货,打招呼,听客人的话,关心客人",
-           "骂人,吼人,发脾气,乱收费,骗人,推卸责任,翻白眼,摔盘子,赶客人走,上错菜,多收钱,吵架,爱理不理,发错货,偷工减料"),
+    "zh": ("道歉,回复,帮忙,理人,解释,退款,道谢,招呼客人,处理问题,认错,倒水,上菜,送水果,发货,打招呼,听客人的话,关心客人",
+           "骂人,吼人,发脾气,乱收费,骗人,推卸责任,翻白眼,摔盘子,赶客人走,端错盘子,多收钱,吵架,爱理不理,发错货,偷工减料"),
 }
 DONE = {
     "en": ("apologised,answered,helped us,smiled,said hello,said sorry,explained everything,refunded us,listened,"
@@ -79,5 +79,5 @@ PLACES = {
 }
 TIMES = {
     "en": "an hour,forty minutes,half an hour,three hours,ages,ten days,a week,the whole evening,two days,a month",
-    "zh": "一个小时,四十分钟,半个小时,三个钟头,半天,十天,一个星期,一晚上,两天,一个月,好久",
+    "zh": "一个小时,三个小时,一个半小时,四十分钟,半个小时,三小时,五十分钟,三个钟头,半天,十天,一个星期,一晚上,两天,一个月,好久",
 }
