@@ -79,5 +79,6 @@ PLACES = {
 }
 TIMES = {
     "en": "an hour,forty minutes,half an hour,three hours,ages,ten days,a week,the whole evening,two days,a month",
-    "zh": "一个小时,三个小时,一个半小时,四十分钟,半个小时,三小时,五十分钟,三个钟头,半天,十天,一个星期,一晚上,两天,一个月,好久",
+    "zh": "一个小时,三个小时,一个半小时,四十分钟,半个小时,三小时,五十分钟,三个钟头,"
+          "半天,十天,一个星期,一晚上,两天,一个月,好久",
 }
