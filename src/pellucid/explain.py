@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid import catalog, choose, judge
-from pellucid.engine.group import Settings, Tally
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
+from pellucid.engine.settings import Settings, Tally
 from pellucid.models.module import wrap
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.estimate import Estimate

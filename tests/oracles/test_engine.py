@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import pellucid
 from pellucid.catalog import find
-from pellucid.engine.group import Settings
+from pellucid.engine.settings import Settings
 from pellucid.engine.run import Loop, isolated, run
 from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import Cancelled

@@ -3,85 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
 
 from pellucid.engine import memory, passes, probe
+from pellucid.engine.assemble import assemble
+from pellucid.engine.chunk import fill, too_small
 from pellucid.engine.shadow import Unwritten, Watch, patched
 from pellucid.engine.share import Bundle, Piece, signature
-from pellucid.words.case import Carrier, Case
-from pellucid.words.errors import BudgetError, InputError, ModelError, OptionError, PellucidError
+from pellucid.words.errors import InputError, ModelError, PellucidError
 from pellucid.words.site import Site
-from pellucid.words.target import Target, is_open
+from pellucid.words.target import is_open
 
 if TYPE_CHECKING:
     from pellucid.engine.run import Loop
 
-SCOUT_BYTES = 2 * 2**20
-"""Input bytes of the first chunk, from which a row's memory is measured."""
-
-SCOUT_ROWS = 8
-"""Rows of the first chunk at most: a few kilobytes of token ids can take a hundred megabytes on the way."""
-
-FEW = 3
-"""Up to this many rows of an example a prefix that runs once saves nothing; other examples join them instead."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run may use the machine.
-
-    `budget` bytes for activations (half of the free memory by default), `chunk` rows a pass at most,
-    `strict` gives every row a pass of its own, so that results are equal bit for bit whatever else is
-    asked, `progress` is told how many rows were answered and how many were asked for so far.
-    """
-
-    budget: int | None = None
-    chunk: int | None = None
-    strict: bool = False
-    progress: Callable[[int, int], None] | None = None
-
-    def __post_init__(self) -> None:
-        if self.chunk is not None and self.chunk < 1:
-            raise OptionError("option.value", f"chunk={self.chunk}", "1 or more rows", "leave chunk out or ask for 1")
-
-
-@dataclass(eq=False)
-class Tally:
-    """What a run did: `asked` counts rows by example, `frozen` holds the predictions that were settled."""
-
-    passes: int = 0
-    forwards: int = 0
-    rows: int = 0
-    asked_rows: int = 0
-    chunk: int = 0
-    retries: int = 0
-    seconds: float = 0.0
-    isolation: str = "shadow"
-    interact: bool = False
-    widened: bool = False
-    peak: int | None = None
-    asked: WeakKeyDictionary[Carrier, int] = field(default_factory=WeakKeyDictionary[Carrier, int])
-    frozen: WeakKeyDictionary[Carrier, dict[Hashable, Target]] = field(
-        default_factory=WeakKeyDictionary[Carrier, dict[Hashable, Target]])
-
-    def target_of(self, case: Case) -> Target:
-        """The case's target, settled where it was the predicted class."""
-        return self.frozen.get(case.carrier, {}).get(case.target.key, case.target)
-
 
 def answer(loop: Loop, group: list[Bundle]) -> None:
     """Answer every question of a group, whatever memory and single bad examples do."""
-    _Group(loop, group).answer()
+    Group(loop, group).answer()
 
 
-class _Group:
+class Group:
+    """Bundles whose rows can stand in one pass, and what is known about such passes."""
+
     def __init__(self, loop: Loop, bundles: list[Bundle]) -> None:
         self.loop, self.bundles, self.settings, self.facts = loop, bundles, loop.settings, loop.facts
         first = bundles[0].first
@@ -112,12 +61,12 @@ class _Group:
                 for work in works:  # one bad example must not take the others along
                     answer(self.loop, [Bundle([work])])
             else:
-                self._fail(works, named(error))
+                self.fail(works, named(error))
             return
         queue = deque(Piece(b, 0, len(b.works), 0, b.first.points.n) for b in self.bundles)
         self.loop.tally.asked_rows += sum(p.n for p in queue)
         while queue:
-            batch = self._next(queue)
+            batch = fill(self, queue)
             error = self._try(batch)
             if error is None:
                 continue
@@ -127,99 +76,10 @@ class _Group:
         for bundle in self.bundles:
             bundle.finish()
 
-    def _chunk(self) -> int:
-        if self._interacting or self.settings.strict:
-            return 1
-        most = min(self.settings.chunk or memory.MOST_ROWS, self.facts.get((*self.key, "most"), memory.MOST_ROWS))
-        per_row = self.facts.get(self.key)
-        if per_row is None:
-            values = list(self.bundles[0].first.carrier.inputs.values())
-            size = sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor)) + 1
-            return 1 if self.settings.budget is not None else min(most, max(SCOUT_BYTES // size, 1), SCOUT_ROWS)
-        have = memory.free_bytes(self.device) if self.settings.budget is None else self.settings.budget
-        fit = memory.rows_within(have, per_row, self.device)
-        if fit == 0:
-            raise _too_small(int(memory.SAFETY * per_row), have)
-        return min(most, fit)
-
-    def _next(self, queue: deque[Piece]) -> list[Piece]:
-        """Fill one pass; with a prefix run once only rows of one example go together."""
-        try:
-            room = self._chunk()
-        except BudgetError as error:
-            works = [w for piece in queue for w in piece.works]
-            queue.clear()
-            self._fail(works, error)
-            return []
-        batch: list[Piece] = []
-        while queue and room > 0:
-            piece = queue.popleft()
-            if all(s.done for w in piece.works for s in w.slots):
-                continue
-            if batch and (piece.solo or batch[0].solo):
-                queue.appendleft(piece)
-                break
-            cuts = piece.cut(room)
-            single = piece.q - piece.p > FEW and self._may_widen()
-            if single and len({id(w.carrier) for w in cuts[0].works}) > 1:
-                cuts = [c for alone in piece.alone() for c in alone.cut(room)]
-            head, rest = cuts[0], cuts[1:]
-            if single and batch and batch[0].works[0].carrier is not head.works[0].carrier:
-                queue.appendleft(piece)
-                break
-            batch.append(head)
-            room -= head.n
-            queue.extendleft(reversed(rest))
-            if rest and rest[0].n > room:
-                break
-        return batch
-
-    def _may_widen(self) -> bool:
+    def may_widen(self) -> bool:
         if not self.overrides or self.site.is_input or self.settings.strict:
             return False
         return self.facts.get(self.widen, True)
-
-    def _order(self, batch: list[Piece]) -> tuple[passes.Order, list[dict[int, list[int]]]]:
-        """The pass for these pieces, and which of its targets each question of each work reads."""
-        targets: list[Target] = []
-        place: dict[Hashable, int] = {}
-        graded: list[int] = []
-        columns: list[dict[int, list[int]]] = []
-        for piece in batch:
-            column: dict[int, list[int]] = {}
-            for work in piece.works:
-                which: list[int] = []
-                for slot in work.slots:
-                    if slot.ask.kind == "reading":
-                        which.append(-1)
-                        continue
-                    if slot.target.key not in place:
-                        place[slot.target.key] = len(targets)
-                        targets.append(slot.target)
-                    which.append(place[slot.target.key])
-                column[id(work)] = which
-                mine = place[work.graded.key] if work.graded is not None else 0
-                graded += [mine] * (piece.q - piece.p)
-            columns.append(column)
-        n = sum(p.n for p in batch)
-        rows = torch.cat([p.bundle.rows(p.a, p.b, p.p, p.q) for p in batch]).to(self.device) if self.overrides else None
-        carriers = [(w.carrier, p.q - p.p) for p in batch for w in p.works]
-        same = all(c is carriers[0][0] for c, _ in carriers)
-        widen = self._may_widen() and same and n > FEW
-        inputs: dict[str | int, Any] = {}
-        for key, value in carriers[0][0].inputs.items():
-            if not isinstance(value, Tensor) or value.dim() == 0 or widen:
-                inputs[key] = value
-            elif same:
-                inputs[key] = value.expand(n, *value.shape[1:])
-            else:
-                inputs[key] = torch.cat([c.inputs[key].expand(k, *value.shape[1:]) for c, k in carriers])
-        inputs = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in inputs.items()}
-        once = all(self.facts.get(("called once", s.layer)) or s.call for s in self.layers)
-        last = not self.output_needed and once and not self.gradients and not any(s.is_input for s in self.readings)
-        return passes.Order(inputs, n, self.site, rows, targets,
-                            torch.tensor(graded) if self.gradients else None, self.gradients, self.readings,
-                            widen, last and bool(self.layers), self.change), columns
 
     def _try(self, batch: list[Piece]) -> Exception | None:
         """Run one pass and hand out its answers; what went wrong is returned, outside its frames."""
@@ -227,11 +87,11 @@ class _Group:
             return None
         order = None
         try:
-            order, columns = self._order(batch)
+            order, columns = assemble(self, batch)
             outcome = self._run(order)
             if outcome is None:
                 return RuntimeError("the shadow did not hold")
-            alone = order.n == 1 and (self._interacting or not self.settings.strict)
+            alone = order.n == 1 and (self.interacting or not self.settings.strict)
             if not alone and self._interact(order, outcome):
                 return self._redo(batch)
         except Exception as error:
@@ -252,7 +112,7 @@ class _Group:
         tally = self.loop.tally
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
-        tally.interact |= self._interacting
+        tally.interact |= self.interacting
         if self.settings.progress is not None:
             self.settings.progress(tally.rows, tally.asked_rows)
         return None
@@ -286,7 +146,7 @@ class _Group:
         return self.facts[self.widen]
 
     @property
-    def _interacting(self) -> bool:
+    def interacting(self) -> bool:
         return self.facts.get(("interact", self.shape), False)
 
     def _interact(self, order: passes.Order, outcome: passes.Outcome) -> bool:
@@ -298,7 +158,7 @@ class _Group:
             ends = None if outcome.scores is None else outcome.scores[:, [0, -1]]
             settled = self.output_needed and ends is not None and bool(torch.isfinite(ends).all())
             self.facts[("interact", self.shape) if found or settled else looked] = found
-        return self._interacting
+        return self.interacting
 
     def _redo(self, batch: list[Piece]) -> None:
         """Rows that look at their neighbours are asked one by one."""
@@ -318,7 +178,7 @@ class _Group:
         for k, work in enumerate(piece.works):
             at = slice(start + k * span, start + (k + 1) * span)
             if not bool(fine[[w for w in column[id(work)] if w >= 0]][:, at].all()):
-                self._fail([work], InputError(
+                self.fail([work], InputError(
                     "output.not_finite", "a score that is not a finite number", "finite scores",
                     "look for overflow (half precision?) or NaN in weights and input"))
                 continue
@@ -338,14 +198,14 @@ class _Group:
                 self.facts[(*self.key, "most")] = rows // 2
                 return [cut for piece in batch for cut in piece.cut(max(rows // 2, 1))]
             per_row = self.facts.get(self.key, 0)
-            self._fail(works, _too_small(int(memory.SAFETY * per_row), memory.free_bytes(self.device)))
+            self.fail(works, too_small(int(memory.SAFETY * per_row), memory.free_bytes(self.device)))
         elif len({id(w) for w in works}) > 1:
             return [replace(alone, solo=True) for piece in batch for alone in piece.alone()]
         else:
-            self._fail(works, named(error))
+            self.fail(works, named(error))
         return []
 
-    def _fail(self, works: list[Any], error: PellucidError) -> None:
+    def fail(self, works: list[Any], error: PellucidError) -> None:
         for work in works:
             for slot in work.slots:
                 slot.fail(error)
@@ -360,11 +220,6 @@ def named(error: BaseException) -> PellucidError:
         "see the cause below; check shapes, dtype and device of the input")
     found.__cause__ = error
     return found
-
-
-def _too_small(need: int, have: int) -> BudgetError:
-    return BudgetError("budget.too_small", f"{have:,} bytes for activations", f"{need:,} bytes for one row",
-                       "free memory, raise budget=, or take a smaller input")
 
 
 def _full(order: passes.Order) -> passes.Order:

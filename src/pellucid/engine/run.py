@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from pellucid.engine import shadow
-from pellucid.engine.group import Settings, Tally, answer, named
+from pellucid.engine.group import answer, named
 from pellucid.engine.passes import Heard
 from pellucid.engine.probe import survey
+from pellucid.engine.settings import Settings, Tally
 from pellucid.engine.share import Slot, bundled, merged
 from pellucid.words.ask import Ask, Failed
 from pellucid.words.case import Carrier, Case

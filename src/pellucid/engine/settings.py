@@ -1,0 +1,54 @@
+"""How a run may use the machine, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from pellucid.words.case import Carrier, Case
+from pellucid.words.errors import OptionError
+from pellucid.words.target import Target
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run may use the machine.
+
+    `budget` bytes for activations (half of the free memory by default), `chunk` rows a pass at most,
+    `strict` gives every row a pass of its own, so that results are equal bit for bit whatever else is
+    asked, `progress` is told how many rows were answered and how many were asked for so far.
+    """
+
+    budget: int | None = None
+    chunk: int | None = None
+    strict: bool = False
+    progress: Callable[[int, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.chunk is not None and self.chunk < 1:
+            raise OptionError("option.value", f"chunk={self.chunk}", "1 or more rows", "leave chunk out or ask for 1")
+
+
+@dataclass(eq=False)
+class Tally:
+    """What a run did: `asked` counts rows by example, `frozen` holds the predictions that were settled."""
+
+    passes: int = 0
+    forwards: int = 0
+    rows: int = 0
+    asked_rows: int = 0
+    chunk: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    isolation: str = "shadow"
+    interact: bool = False
+    widened: bool = False
+    peak: int | None = None
+    asked: WeakKeyDictionary[Carrier, int] = field(default_factory=WeakKeyDictionary[Carrier, int])
+    frozen: WeakKeyDictionary[Carrier, dict[Hashable, Target]] = field(
+        default_factory=WeakKeyDictionary[Carrier, dict[Hashable, Target]])
+
+    def target_of(self, case: Case) -> Target:
+        """The case's target, settled where it was the predicted class."""
+        return self.frozen.get(case.carrier, {}).get(case.target.key, case.target)
