@@ -285,7 +285,7 @@ def _recipe(plan: _Plan, found: Target) -> Recipe:
         isinstance(target, tuple | list) and all(isinstance(t, int | str) for t in target))
     card = plan.method.card
     choices: dict[str, Any] = {"method": plan.method.name, "target": target}
-    if card.gives != "map":
+    if card.gives not in ("map", "units"):
         choices["features"] = reader.layout_of(plan.layout, card.coarse)
     if card.baseline and "baselines" not in plan.options:
         choices["baseline"] = reader.baseline_of(plan.baseline)

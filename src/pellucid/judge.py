@@ -52,8 +52,14 @@ def verdict(
     if residual is not None and baseline is not None:
         scale = max(abs(score - baseline), float(values.double().norm()))
         allowed = max(COMPLETE, 2 * tolerance if tolerance is not None else 0.0) * scale + 1e-6
-        if abs(residual) > allowed:
-            share = abs(residual) / abs(score - baseline) if score != baseline else math.inf
+        share = abs(residual) / abs(score - baseline) if score != baseline else math.inf
+        if "sum.apart" in found.notes:
+            reasons.append(Finding(
+                "sum.apart", "warn",
+                f"the values hold still, and miss the score's change by {residual:+.3g} ({share:.1%} of it): "
+                "that much went round this layer",
+                "choose a layer that everything passes through, or read the values as this layer's part"))
+        elif abs(residual) > allowed:
             level = "fail" if abs(residual) > 0.2 * scale else "warn"
             reasons.append(Finding("complete.not", level,
                                    f"the values miss the score's change by {residual:+.3g} ({share:.1%} of it)",

@@ -74,8 +74,7 @@ class _Mean:
         draws = self.draws.mean if self.told else None
         sampling = None if spread is None or draws is None else torch.hypot(spread, draws)
         numerical = self.errors.mean if self.known else None
-        return Estimate(mean.value.to(dtype), None if numerical is None else numerical.to(dtype),
-                        None if sampling is None else sampling.to(dtype), self.notes, self.place)
+        return Estimate(mean.value, numerical, sampling, self.notes, self.place).to(dtype)
 
 
 def inside(inner: Method) -> Method:

@@ -39,6 +39,10 @@ class Estimate:
     def of(cls, value: Estimate | Tensor) -> Estimate:
         return value if isinstance(value, Estimate) else cls.exact(value)
 
+    def to(self, dtype: torch.dtype) -> Estimate:
+        """The same in another number type."""
+        numerical, sampling = (None if e is None else e.to(dtype) for e in (self.numerical, self.sampling))
+        return replace(self, value=self.value.to(dtype), numerical=numerical, sampling=sampling)
 
     def __mul__(self, factor: Tensor | float) -> Estimate:
         return replace(

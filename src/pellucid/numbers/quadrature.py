@@ -14,8 +14,14 @@ from pellucid.numbers.estimate import Estimate
 Integrand = Callable[[Tensor, Tensor], Awaitable[Tensor]]
 """Points t (n,) and weights (k, n) → the k weighted sums of the integrand, (k, *shape)."""
 
+Pair = Callable[[Tensor], Awaitable[tuple[Tensor, Tensor]]]
+"""Points t (n,) → the integrand g and what it is integrated over, y, at each: (n, *shape) both."""
+
 FIRST = 9
 """Points of the first nested rule: with fewer, two rules can agree by luck."""
+
+BLOCK = 16
+"""Steps of ∫ g dy that are held at a time, a multiple of 4: memory does not grow with the points."""
 
 
 @lru_cache(maxsize=64)
@@ -73,13 +79,59 @@ async def integral(
     coarsest, coarse, fine = await integrand(nodes, weights)
     n = FIRST
     while True:
-        last, before = fine - coarse, (coarse - coarsest) / 2
+        moved, error = _compared(coarsest, coarse, fine, measure)
         values = measure(fine)
-        moved = max(float(measure(last).norm()), float(measure(before).norm()))
         agreed = moved <= tolerance * float(values.norm()) and not veto(values)
         if agreed or 2 * n - 1 > limit:
-            error = torch.where(last.abs() >= before.abs(), last, before)
             return Estimate(fine, error, torch.zeros_like(fine), () if agreed else ("converged.not",))
         nodes, weights = between(n)
         coarsest, coarse, fine = coarse, fine, fine / 2 + (await integrand(nodes, weights))[0]
         n = 2 * n - 1
+
+
+def _compared(
+    coarsest: Tensor, coarse: Tensor, fine: Tensor, measure: Callable[[Tensor], Tensor] = lambda value: value
+) -> tuple[float, Tensor]:
+    """How far three nested rules are apart, over `measure`, and the signed error of the finest."""
+    last, before = fine - coarse, (coarse - coarsest) / 2
+    moved = max(float(measure(last).norm()), float(measure(before).norm()))
+    return moved, torch.where(last.abs() >= before.abs(), last, before)
+
+
+async def stieltjes(
+    pair: Pair, *, tolerance: float, limit: int, veto: Callable[[Tensor], bool] = lambda values: False
+) -> Estimate:
+    """∫ g dy over [0, 1], element by element, to a tolerance; both ends of the road are points.
+
+    Sums of (g_k + g_{k+1}) / 2 · (y_{k+1} - y_k) over every point, every second and every fourth are
+    compared as in `integral`. What was asked is not kept, so where the change is too large for the next
+    rule, whose error is a quarter, that rule is skipped. An objection of `veto` asks for a finer rule
+    once: where the values hold still, what `veto` expects is not in them, and the note is `sum.apart`.
+    """
+    n, objected = FIRST, False
+    while True:
+        coarsest, coarse, fine = await _products(pair, n)
+        moved, error = _compared(coarsest, coarse, fine)
+        allowed = tolerance * float(fine.norm())
+        agreed, apart = moved <= allowed, veto(fine)
+        last = 2 * n - 1 > limit
+        if last or (agreed and (objected or not apart)):
+            notes = ("sum.apart",) if agreed and apart else () if agreed else ("converged.not",)
+            return Estimate(fine, error, torch.zeros_like(fine), notes)
+        objected = agreed
+        n = 2 * n - 1
+        while moved > 16 * allowed and 2 * n - 1 <= limit:
+            n, moved = 2 * n - 1, moved / 4
+
+
+async def _products(pair: Pair, n: int) -> Tensor:
+    """Sums of g dy over every fourth, every second and every one of n points: (3, *shape) in float64."""
+    nodes, totals = trapezoid(n)[0], torch.zeros((), dtype=torch.float64)
+    g, y = await pair(nodes[: BLOCK + 1])
+    for start in range(0, n - 1, BLOCK):
+        if start:
+            more = await pair(nodes[start + 1 : start + BLOCK + 1])
+            g, y = torch.cat([g[-1:], more[0]]), torch.cat([y[-1:], more[1]])
+        sums = [((g[:-s:s] + g[s::s]) * (y[s::s] - y[:-s:s])).sum(0, dtype=torch.float64) / 2 for s in (4, 2, 1)]
+        totals = totals.to(g.device) + torch.stack(sums)
+    return totals
