@@ -128,10 +128,14 @@ def _unknown(flag: str, methods: list[str], kinds: Mapping[str, Any], own: Itera
 
     near = [*_flags(kinds), *(o for o in own if o.startswith("--"))]
     do = nearest(flag, near)
+    owners: dict[str, list[str]] = {}
     for name, m in catalog.methods().items() if methods else ():
-        theirs = difflib.get_close_matches(flag, _flags(m.defaults), 1, 0.8)
-        if theirs and not difflib.get_close_matches(flag, near, 1, 0.8):
-            do = f"{theirs[0]} is an option of {name}: add --method {name}, or leave it out"
+        for theirs in difflib.get_close_matches(flag, _flags(m.defaults), 1, 0.8):
+            owners.setdefault(theirs, []).append(name)
+    if owners and not difflib.get_close_matches(flag, near, 1, 0.8):
+        closest = difflib.get_close_matches(flag, owners, 1, 0.8)[0]
+        names = owners[closest]
+        do = f"{closest} is an option of {' and '.join(names)}: add --method {names[0]}, or leave it out"
     return OptionError("option.unknown", f"the option {flag}", _expected(methods, kinds), do)
 
 
