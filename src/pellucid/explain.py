@@ -15,6 +15,7 @@ from pellucid import catalog, choose, judge
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
 from pellucid.engine.settings import Settings, Tally
+from pellucid.engine.shadow import Versions, versions
 from pellucid.models.module import wrap
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.estimate import Estimate
@@ -178,14 +179,15 @@ def _carried_out(subject: Subject, plans: list[_Plan | PellucidError], settings:
     good = [p for p in plans if isinstance(p, _Plan)]
     shared: Shared = {}
     results, tally = run(subject.module, [_explained(p, shared) for p in good], facts=subject.facts, settings=settings)
-    pairs = iter(zip(good, results, strict=True))
+    pairs, now = iter(zip(good, results, strict=True)), versions(subject.module)
     answers: list[Answer] = []
     for plan in plans:
         if isinstance(plan, PellucidError):
             answers.append(plan)
             continue
         mine, result = next(pairs)
-        answers.append(result if isinstance(result, PellucidError) else _told(mine, result, tally, settings, len(good)))
+        answers.append(result if isinstance(result, PellucidError) else _told(
+            mine, result, tally, settings, len(good), now))
     return answers
 
 
@@ -233,7 +235,9 @@ async def _case_of(plan: _Plan, shared: Shared) -> Case:
         if isinstance(value, Carrier):
             value = (await replace(start, reference=value).own(baseline=True))[0]
         # What is never switched off stays, whatever the baseline says of it.
-        value = torch.where(layout.movable(x.dim()).to(x.device), value.to(x).expand_as(x), x)
+        value = value.to(x).expand_as(x)
+        if layout.fixed:
+            value = torch.where(layout.movable(x.dim()).to(x.device), value, x)
         name = (mine, "baseline", _name(reader.baseline_of(spec), spec), id(layout))
         values.append(shared.setdefault(name, value))
     case = replace(start, origin=x, baseline=values[0])
@@ -245,7 +249,8 @@ def _name(written: Any, given: Any) -> Any:
     return written if isinstance(written, str | int | float) else id(given)
 
 
-def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharing: int) -> Explanation:
+def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharing: int, now: Versions
+          ) -> Explanation:
     """The frozen record of what was found."""
     case, found = result.case, result.found
     target = tally.target_of(case)
@@ -272,7 +277,7 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
     return Explanation(
         values, place, plan.method.name, target.describe(plan.subject.labels), result.score, elements, error,
         result.baseline, residual, plan.subject.labels, {}, verdict, evidence, _recipe(plan, target),
-        Provenance(plan.subject, plan.seed), plan.method.card.paper, plan.method.summary, plan.example.shown,
+        Provenance(plan.subject, plan.seed, now), plan.method.card.paper, plan.method.summary, plan.example.shown,
         plan.ordinal)
 
 

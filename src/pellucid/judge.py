@@ -24,12 +24,16 @@ def error_of(found: Estimate, place: Features, values: Tensor) -> Tensor | None:
     numerical, sampling = found.numerical, found.sampling
     if numerical is None or sampling is None:
         return None
+    if numerical.dim() == sampling.dim() == 0 and values.dim():
+        return torch.zeros_like(values)  # exact
     d = _laid(numerical.detach().cpu(), place, values).double()
     s = _laid(sampling.detach().cpu(), place, values).double()
     return torch.sqrt(d**2 + (d**2).mean() + s**2).to(values.dtype)
 
 
 def _laid(error: Tensor, place: Features, values: Tensor) -> Tensor:
+    if error.dim() == 0:
+        return error.expand(values.shape)
     if error.numel() == values.numel():
         return error.reshape(values.shape)
     return place.gather(error).reshape(values.shape)
@@ -64,7 +68,7 @@ def verdict(
             reasons.append(Finding("complete.not", level,
                                    f"the values miss the score's change by {residual:+.3g} ({share:.1%} of it)",
                                    "ask for more steps or samples, or a tolerance"))
-    if not bool((values != 0).any()):
+    if not bool(values.any()):
         reasons.append(Finding("values.all_zero", "warn", "every value is zero: the score does not react here",
                                "try another target, layer or baseline; a saturated score has no gradient"))
     if baseline is not None and abs(score - baseline) <= 1e-6 * max(abs(score), abs(baseline), 1e-12):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pellucid.engine.shadow import versions
+from pellucid.engine.shadow import Versions, versions
 from pellucid.models.subject import Subject
 from pellucid.version import __version__
 
@@ -19,9 +19,10 @@ from pellucid.version import __version__
 class Provenance(Mapping[str, Any]):
     """Facts by name. `weights` hashes every parameter and buffer, so it waits until somebody reads it."""
 
-    def __init__(self, subject: Subject, seed: int) -> None:
+    def __init__(self, subject: Subject, seed: int, now: Versions | None = None) -> None:
         # The model is held until its digest was read: whoever explains in one line drops it at once.
-        self._model, self._versions, self._facts = subject.module, versions(subject.module), subject.facts
+        self._model, self._facts = subject.module, subject.facts
+        self._versions = versions(subject.module) if now is None else now
         self._known: dict[str, Any] = {
             "model": subject.name, "pellucid": __version__, "torch": torch.__version__, "numpy": np.__version__,
             "python": platform.python_version(), "machine": platform.machine(), "threads": torch.get_num_threads(),

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import pellucid
 from pellucid.catalog import find
-from pellucid.engine.settings import Settings
 from pellucid.engine.run import Loop, isolated, run
+from pellucid.engine.settings import Settings
 from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import Cancelled
 from pellucid.words.features import units

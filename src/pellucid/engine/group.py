@@ -14,7 +14,7 @@ from pellucid.engine import memory, passes, probe
 from pellucid.engine.assemble import assemble
 from pellucid.engine.chunk import fill, too_small
 from pellucid.engine.shadow import Unwritten, Watch, patched
-from pellucid.engine.share import Bundle, Piece, signature
+from pellucid.engine.share import Bundle, Piece
 from pellucid.words.errors import InputError, ModelError, PellucidError
 from pellucid.words.site import Site
 from pellucid.words.target import is_open
@@ -42,11 +42,11 @@ class Group:
         self.overrides = bundles[0].overrides
         scored = {s.target.of for b in bundles for s in b.first.slots if s.ask.kind != "reading"}
         self.output_needed = None in scored
-        self.widen = ("widen", self.site, signature(first.carrier), self.gradients, self.readings, frozenset(scored))
+        self.widen = ("widen", self.site, first.carrier.signature, self.gradients, self.readings, frozenset(scored))
         self.layers = {s for s in (*graded, *read, *(x for x in scored if x)) if not s.is_input}
         if self.overrides and not self.site.is_input:
             self.layers.add(self.site)
-        self.shape: Hashable = signature(first.carrier)
+        self.shape: Hashable = first.carrier.signature
         self.key: tuple[Hashable, ...] = ("bytes", self.shape, self.site, self.gradients, self.change)
         self.axes: dict[Site, int] = {}
         self.device = probe.device_of(loop.model, list(first.carrier.inputs.values()))
@@ -173,11 +173,12 @@ class Group:
         if outcome.scores is None:
             return
         fine, span = torch.isfinite(outcome.scores), piece.q - piece.p
-        if bool(fine.all()) and not any(outcome.settled):
+        every = bool(fine.all())
+        if every and not any(outcome.settled):
             return
         for k, work in enumerate(piece.works):
             at = slice(start + k * span, start + (k + 1) * span)
-            if not bool(fine[[w for w in column[id(work)] if w >= 0]][:, at].all()):
+            if not every and not bool(fine[[w for w in column[id(work)] if w >= 0]][:, at].all()):
                 self.fail([work], InputError(
                     "output.not_finite", "a score that is not a finite number", "finite scores",
                     "look for overflow (half precision?) or NaN in weights and input"))

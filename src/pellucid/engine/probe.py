@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from pellucid.engine import passes
 from pellucid.engine.capture import module_of, not_reached
 from pellucid.engine.shadow import Unwritten
-from pellucid.engine.share import signature
 from pellucid.words.case import Carrier
 from pellucid.words.errors import LayerError, PellucidError
 from pellucid.words.site import Site
@@ -28,7 +28,7 @@ def repeated(inputs: Mapping[str | int, Any], n: int) -> dict[str | int, Any]:
 
 def survey(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[passes.Heard]:
     """Every call of every module for inputs of this shape, in the order in which they end."""
-    key = ("survey", signature(carrier))
+    key = ("survey", carrier.signature)
     if key not in facts:
         with Unwritten(model):
             facts[key] = passes.survey(model, [repeated(carrier.inputs, 1), repeated(carrier.inputs, 2)])
@@ -108,6 +108,6 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 def device_of(model: nn.Module, inputs: Sequence[Any]) -> torch.device:
     """Where the model computes."""
-    for tensor in (*model.parameters(), *model.buffers(), *(v for v in inputs if isinstance(v, Tensor))):
-        return tensor.device
-    return torch.device("cpu")
+    given = (v for v in inputs if isinstance(v, Tensor))
+    found = next(chain(model.parameters(), model.buffers(), given), None)
+    return torch.device("cpu") if found is None else found.device

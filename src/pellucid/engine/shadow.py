@@ -17,6 +17,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid.words.errors import ModelError
 
+Versions = tuple[tuple[int, int], ...]
+"""Parameters and buffers by identity, and how often each was written to."""
+
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The module behind torch.compile, which would run without our hooks."""
@@ -171,12 +174,12 @@ def _restore(now: dict[str, Any], before: dict[str, Any]) -> None:
     now.update(before)
 
 
-def versions(model: nn.Module, *, buffers: bool = True) -> tuple[tuple[int, int], ...]:
+def versions(model: nn.Module, *, buffers: bool = True) -> Versions:
     """What would show that somebody wrote into the weights."""
     return tuple((id(p), p._version) for p in (*model.parameters(), *(model.buffers() if buffers else ())))
 
 
-def assert_unchanged(model: nn.Module, before: tuple[tuple[int, int], ...], *, buffers: bool = True) -> None:
+def assert_unchanged(model: nn.Module, before: Versions, *, buffers: bool = True) -> None:
     """Raise where a forward wrote into shared weights."""
     if versions(model, buffers=buffers) != before:
         raise mutated()

@@ -58,12 +58,6 @@ class Work:
         return slot.ask.kind != "gradient" or self.graded is None or self.graded.key == slot.target.key
 
 
-def signature(carrier: Carrier) -> Hashable:
-    """What must agree for two examples to stand in one batch."""
-    return tuple((str(k), (tuple(v.shape), v.dtype) if isinstance(v, Tensor) else repr(v))
-                 for k, v in carrier.inputs.items())
-
-
 def merged(slots: Iterable[Slot], *, strict: bool = False) -> list[Work]:
     """Questions about the same rows become one piece of work; gradients first, the rest joins them.
 
@@ -182,7 +176,7 @@ def bundled(works: Iterable[Work]) -> list[list[Bundle]]:
         shape = None if asis else (tuple(case.origin.shape), case.origin.dtype, case.site)
         scored = any(s.ask.kind == "score" for s in work.slots) or work.graded is not None
         layers = frozenset(s.target.of for s in work.slots if s.ask.kind != "reading")
-        shared = (signature(work.carrier), shape, case.change, *work.sites, scored, layers)
+        shared = (work.carrier.signature, shape, case.change, *work.sites, scored, layers)
         kinds = tuple((s.ask.kind, s.ask.at, s.ask.fold is not None and (s.ask.fold.weights.shape[0], s.ask.fold.times))
                       for s in work.slots)
         laid = id(case.features) if "f" in work.points.uses else None

@@ -19,7 +19,7 @@ from pellucid.models.tensors import as_tensor, check_finite, given_value, is_arr
 from pellucid.words.case import Carrier
 from pellucid.words.errors import InputError, ModelError, OptionError, nearest
 from pellucid.words.explanation import Shown
-from pellucid.words.features import Features, groups
+from pellucid.words.features import Features, columns, groups
 from pellucid.words.site import INPUT
 
 BASELINES = ("mean", "zero", "data:I", "draws:K")
@@ -107,6 +107,12 @@ class TableReader:
             cells = tuple(_with_unit(_text(row[c.name]), c) for c in self.columns)
         return Example(Carrier({0: x[None].clone()}), INPUT, x, Shown("table", cells=cells, notes=notes), notes)
 
+    @cached_property
+    def _laid(self) -> Features:
+        """A category's entries together."""
+        owner = [k for k, c in enumerate(self.columns) for _ in range(c.width)]
+        return groups(owner, [c.name for c in self.columns], "columns", "columns")
+
     def features(self, example: Example, layout: Layout, coarse: bool) -> Features:
         """columns (a category's entries together), units (each entry), or a map over columns or entries."""
         layout, coarse = layouts.settled(layout, self.usual, coarse)
@@ -118,8 +124,8 @@ class TableReader:
         name, _ = layouts.spelled(layout or "columns", ("columns", "units"))
         if name == "units":
             names = [f"{c.name}={v}" for c in self.columns for v in c.categories or ("",)]
-            return groups(range(len(owner)), [n.removesuffix("=") for n in names], "columns", "units")
-        return groups(owner, [c.name for c in self.columns], "columns", "columns")
+            return columns(tuple(n.removesuffix("=") for n in names), "units")
+        return self._laid
 
     def baseline(self, example: Example, spec: Any) -> Tensor | Carrier:
         """mean (of the background; the usual one), zero, data:I (its row I), a row, or an encoded value."""

@@ -17,7 +17,7 @@ from pellucid.models.tensors import as_tensor, check_finite, given_value, is_arr
 from pellucid.words.case import Carrier
 from pellucid.words.errors import InputError, OptionError, nearest
 from pellucid.words.explanation import Shown
-from pellucid.words.features import Features, groups, units
+from pellucid.words.features import Features, columns, groups, units
 from pellucid.words.site import Site
 
 Inputs = dict[str | int, Any]
@@ -91,9 +91,9 @@ class TensorReader:
         if name == "units":
             return units(shape)
         if name == "columns":
-            return groups(range(shape[0]), self._columns(shape[0]), "columns", "columns")
+            return columns(self._columns(shape[0]))
         if name == "channels":
-            return groups(range(shape[0]), [f"channel {c}" for c in range(shape[0])], "columns", "channels")
+            return columns(tuple(f"channel {c}" for c in range(shape[0])), "channels")
         return layouts.over_picture(name, number, shape[1], shape[2])
 
     def baseline(self, example: Example, spec: Any) -> Tensor | Carrier:

@@ -20,8 +20,9 @@ class Estimate:
 
     `numerical` is signed: the last two rules' difference, so that it adds up over the elements of a
     feature as the value does. `sampling` is one standard error, shaped like the value or, where the
-    value is per element, per feature. `notes` are codes for the verdict (`converged.not`). `place`
-    says over which features the value is laid where that is not the case's own layout.
+    value is per element, per feature. A single zero stands for zeros everywhere. `notes` are codes for
+    the verdict (`converged.not`). `place` says over which features the value is laid
+    where that is not the case's own layout.
     """
 
     value: Tensor
@@ -32,7 +33,7 @@ class Estimate:
 
     @classmethod
     def exact(cls, value: Tensor) -> Estimate:
-        zero = torch.zeros((), dtype=value.dtype, device=value.device).expand_as(value)
+        zero = value.new_zeros(())
         return cls(value, zero, zero)
 
     @classmethod

@@ -51,6 +51,18 @@ class Features:
         return torch.bincount(flat[flat >= 0], minlength=self.n)
 
     @cached_property
+    def fixed(self) -> bool:
+        """True where some position is never switched off."""
+        return bool((self.index < 0).any())
+
+    @cached_property
+    def each(self) -> bool:
+        """True where every element of x is a feature of its own, in order: nothing needs to be summed."""
+        rank = len(self.axes)
+        return (self.axes == tuple(range(rank)) and self.index.numel() == self.n
+                and torch.equal(self.index.flatten(), torch.arange(self.n)))
+
+    @cached_property
     def _slots(self) -> Tensor:
         return torch.where(self.index < 0, self.n, self.index)
 
@@ -86,6 +98,8 @@ class Features:
         """Sum the elements (..., *shape of x) of each feature: (..., n). Sums are kept."""
         rank = elements.dim() if rank is None else rank
         lead = elements.dim() - rank
+        if self.each and rank == len(self.axes):
+            return elements.flatten(lead)
         at = sorted(a % rank for a in self.axes)
         rest = [lead + a for a in range(rank) if a not in at]
         summed = elements.sum(rest) if rest else elements
@@ -143,3 +157,9 @@ def segments(index: Tensor, axes: tuple[int, ...] = (-2, -1), name: str = "segme
 def groups(index: Sequence[int], names: Sequence[str], kind: str, name: str, axis: int = 0) -> Features:
     """One axis cut into named groups: tokens, words, columns with their one-hot entries."""
     return Features(torch.tensor(list(index), dtype=torch.int64), (axis,), (len(names),), kind, name, tuple(names))
+
+
+@lru_cache(maxsize=64)
+def columns(names: tuple[str, ...], name: str = "columns") -> Features:
+    """Every entry of a vector, or every channel of a picture, under its own name."""
+    return groups(range(len(names)), names, "columns", name)

@@ -54,7 +54,7 @@ class Line:
 
     @property
     def uses(self) -> str:
-        return "x" if self == HERE else "b" if self == THERE else "xb"
+        return "x" if self.t == (1.0,) else "b" if self.t == (0.0,) else "xb"
 
     def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
         if self.t == (1.0,):
