@@ -40,13 +40,16 @@ def assemble(group: Group, batch: list[Piece]) -> tuple[passes.Order, list[dict[
             graded += [mine] * (piece.q - piece.p)
         columns.append(column)
     n = sum(p.n for p in batch)
-    rows = torch.cat([p.bundle.rows(p.a, p.b, p.p, p.q) for p in batch]).to(group.device) if group.overrides else None
+    rows = _rows(group, batch, n) if group.overrides else None
     carriers = [(w.carrier, p.q - p.p) for p in batch for w in p.works]
     same = all(c is carriers[0][0] for c, _ in carriers)
     widen = group.may_widen() and same and n > FEW
     inputs: dict[str | int, Any] = {}
+    replaced = passes.input_key(carriers[0][0].inputs, group.site) if rows is not None and group.site.is_input else None
     for key, value in carriers[0][0].inputs.items():
-        if not isinstance(value, Tensor) or value.dim() == 0 or widen:
+        if key == replaced:
+            inputs[key] = value.expand(n, *value.shape[1:])  # the rows stand in its place: it says shape and type
+        elif not isinstance(value, Tensor) or value.dim() == 0 or widen:
             inputs[key] = value
         elif same:
             inputs[key] = value.expand(n, *value.shape[1:])
@@ -57,4 +60,16 @@ def assemble(group: Group, batch: list[Piece]) -> tuple[passes.Order, list[dict[
     last = not group.output_needed and once and not group.gradients and not any(s.is_input for s in group.readings)
     return passes.Order(inputs, n, group.site, rows, targets,
                         torch.tensor(graded) if group.gradients else None, group.gradients, group.readings,
-                        widen, last and bool(group.layers), group.change), columns
+                        widen, last and bool(group.layers), group.change, group.facts.get(group.writes, True)), columns
+
+
+def _rows(group: Group, batch: list[Piece], n: int) -> Tensor:
+    """The pieces' rows, one after the other, in a buffer that the next pass of the group uses again."""
+    origin = batch[0].bundle.first.case.origin
+    if group.buffer is None or len(group.buffer) < n:
+        group.buffer = origin.new_empty(n, *origin.shape)
+    rows, start = group.buffer[:n], 0
+    for piece in batch:
+        piece.bundle.rows(piece.a, piece.b, piece.p, piece.q, rows[start : start + piece.n])
+        start += piece.n
+    return rows.to(group.device)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from pellucid.engine import memory, passes, probe
 from pellucid.engine.assemble import assemble
@@ -48,6 +49,8 @@ class Group:
             self.layers.add(self.site)
         self.shape: Hashable = first.carrier.signature
         self.key: tuple[Hashable, ...] = ("bytes", self.shape, self.site, self.gradients, self.change)
+        self.writes: Hashable = ("writes", self.site, self.change)
+        self.buffer: Tensor | None = None
         self.axes: dict[Site, int] = {}
         self.device = probe.device_of(loop.model, list(first.carrier.inputs.values()))
 
@@ -99,6 +102,9 @@ class Group:
             if not short and order is not None and order.widen and self.facts.get(self.widen):
                 self.facts[self.widen] = False  # what was proved for one score need not hold for another
                 return self._try(batch)
+            if not short and order is not None and not order.copy:
+                self.facts[self.writes] = True  # it may write into its rows after all
+                return self._try(batch)
             error.__traceback__ = None if short else error.__traceback__
             return error
         start = 0
@@ -133,6 +139,8 @@ class Group:
             if self.key not in self.facts:
                 stack.enter_context(meter)
             outcome = passes.run(loop.model, order, self.axes)
+        if outcome.wrote is not None:
+            self.facts[self.writes] = outcome.wrote or self.facts.get(self.writes, False)
         self.facts.setdefault(self.key, max(meter.peak(bool(self.gradients)) // order.n, 1))
         loop.tally.peak = max(loop.tally.peak or 0, self.facts[self.key] * order.n)
         if self.facts.setdefault(escape, watch.escaped) and loop.tally.isolation != "guard":

@@ -28,7 +28,8 @@ class Order:
     `rows` (n, *shape) replaces the value at `site` (None: nothing is replaced). With `widen` the inputs
     hold one row, the layers before the site run on it alone, and the value at the site becomes n rows.
     `targets` are scored for all rows; `graded` is the one score per row that gradients are taken of, as
-    an index into `targets`. `last` says that nothing after the last site matters.
+    an index into `targets`. `last` says that nothing after the last site matters. `copy` gives the model
+    a copy of the rows, for it may write into them.
     """
 
     inputs: Mapping[str | int, Any]
@@ -42,17 +43,22 @@ class Order:
     widen: bool = False
     last: bool = False
     change: Any = None
+    copy: bool = True
 
 
 @dataclass(eq=False)
 class Outcome:
-    """What a pass brought: scores (targets, n), gradients and readings (n, *shape) by site."""
+    """What a pass brought: scores (targets, n), gradients and readings (n, *shape) by site.
+
+    `wrote` says that the model wrote into the rows it was given; None where it got none.
+    """
 
     scores: Tensor | None = None
     settled: list[list[Target] | None] = field(default_factory=list[list[Target] | None])
     gradients: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     readings: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     calls: set[str] = field(default_factory=set[str])
+    wrote: bool | None = None
 
 
 class _Steady(TorchFunctionMode):
@@ -104,6 +110,8 @@ class _Pass:
         own = () if order.site.is_input or order.rows is None else (order.site,)
         self.sites = {s for s in (*own, *order.gradients, *order.readings, *self.scored) if not s.is_input}
         self.graded = bool(order.gradients)
+        self.given: Tensor | None = None
+        self.version = 0
 
     def run(self) -> Outcome:
         order = self.order
@@ -130,6 +138,11 @@ class _Pass:
             if self.graded:
                 self._differentiate()
         self.outcome.readings = {s: self._rows_first(s, self.values[s].detach()) for s in order.readings}
+        for site, value in self.outcome.readings.items():
+            if order.rows is not None and value.untyped_storage().data_ptr() == order.rows.untyped_storage().data_ptr():
+                self.outcome.readings[site] = value.clone()  # the next pass overwrites the rows
+        if self.given is not None:
+            self.outcome.wrote = self.given._version != self.version
         return self.outcome
 
     def _has_rnn(self) -> bool:
@@ -138,16 +151,16 @@ class _Pass:
     def _inputs(self) -> dict[str | int, Any]:
         """Fresh tensors for the model, so that it can write into its input and nobody minds."""
         order, out = self.order, dict[str | int, Any]()
+        replaced = input_key(order.inputs, order.site) if order.site.is_input and order.rows is not None else None
         for key, value in order.inputs.items():
-            out[key] = value.clone() if isinstance(value, Tensor) else value
-        if order.site.is_input and order.rows is not None:
-            key = input_key(order.inputs, order.site)
-            given = order.inputs[key]
+            out[key] = value.clone() if isinstance(value, Tensor) and key != replaced else value
+        if order.rows is not None and replaced is not None:
+            given = order.inputs[replaced]
             rows = order.rows.to(given.dtype) if isinstance(given, Tensor) else order.rows
             if order.site in order.gradients:
                 rows = rows.detach().requires_grad_()
             self.values[order.site] = rows
-            out[key] = rows.clone()
+            out[replaced] = self._given(rows)
         for site in (*order.gradients, *order.readings):
             if site.is_input and site not in self.values:
                 value = order.inputs[input_key(order.inputs, site)]
@@ -167,8 +180,17 @@ class _Pass:
         self.values[site] = value
         if order.last and all(s in self.values for s in self.sites):
             raise _Enough
+        if site == order.site and order.rows is not None:
+            return self._given(value)
         # Handing on a copy keeps what was seen when the next layer works in place.
         return value.clone()
+
+    def _given(self, rows: Tensor) -> Tensor:
+        """What the model gets of the rows: a copy where it may write into them, or where they are read afterwards."""
+        site = self.order.site
+        self.given = rows.clone() if self.order.copy or site in self.order.readings or site in self.scored else rows
+        self.version = self.given._version
+        return self.given
 
     def _score(self, output: Any) -> None:
         scores: list[Tensor] = []

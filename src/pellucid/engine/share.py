@@ -12,9 +12,12 @@ from torch import Tensor
 from pellucid.engine.passes import Outcome
 from pellucid.words.ask import Ask, Failed
 from pellucid.words.case import Carrier, Case
-from pellucid.words.points import AsIs, Points
+from pellucid.words.points import HERE, AsIs, Points
 from pellucid.words.site import Site
 from pellucid.words.target import Target
+
+SMALL = 4096
+"""Elements up to which examples are stacked for one operation; larger ones are written one by one, uncopied."""
 
 
 @dataclass(eq=False)
@@ -100,12 +103,19 @@ class Bundle:
     def overrides(self) -> bool:
         return not isinstance(self.first.points, AsIs)
 
-    def rows(self, a: int, b: int, p: int, q: int) -> Tensor:
-        """Rows of works a to b at points p to q: ((b - a) · (q - p), *shape), example by example."""
-        cases = [w.case for w in self.works[a:b]]
-        x = torch.stack([c.x for c in cases])
-        baseline = torch.stack([c.baseline.expand_as(c.origin) for c in cases])
-        return self.first.points.rows(x, baseline, cases[0].features, p, q).flatten(0, 1)
+    def rows(self, a: int, b: int, p: int, q: int, out: Tensor) -> None:
+        """Put rows of works a to b at points p to q into out ((b - a) · (q - p), *shape), example by example."""
+        cases, points = [w.case for w in self.works[a:b]], self.first.points
+        features, out = cases[0].features, out.unflatten(0, (b - a, q - p))
+        if len(cases) > 1 and cases[0].origin.numel() <= SMALL:
+            x = torch.stack([c.x for c in cases])
+            points.rows(x, torch.stack([c.baseline.expand_as(c.origin) for c in cases]), features, p, q, out)
+            return
+        for case, place in zip(cases, out, strict=True):
+            if points == HERE:
+                case.put(place[0])
+            else:
+                points.rows(case.x[None], case.baseline.expand_as(case.origin)[None], features, p, q, place[None])
 
     def take(self, a: int, b: int, p: int, q: int, outcome: Outcome, start: int, rows_of: dict[int, list[int]]) -> None:
         """Put the answers of a pass in place, point by point, so that no sum depends on the chunk."""

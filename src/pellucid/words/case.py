@@ -60,6 +60,13 @@ class Case:
         """The value that is explained, without a batch axis."""
         return self.origin if self.noise is None else self.noise.on(self.origin, self.features)
 
+    def put(self, out: Tensor) -> None:
+        """Write x to `out`, without another tensor of its size on the way."""
+        if self.noise is None:
+            out.copy_(self.origin)
+        else:
+            self.noise.on(self.origin, self.features, out)
+
     @property
     def difference(self) -> Tensor:
         """x minus the baseline."""

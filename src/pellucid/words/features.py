@@ -66,6 +66,11 @@ class Features:
     def _slots(self) -> Tensor:
         return torch.where(self.index < 0, self.n, self.index)
 
+    @cached_property
+    def _in_order(self) -> bool:
+        """True where position k is feature k: masks over features are masks over positions already."""
+        return torch.equal(self.index.flatten(), torch.arange(self.n))
+
     def _over(self, positions: Tensor, rank: int) -> Tensor:
         """Give (..., *positions) the axes of x, each shared one of length 1."""
         lead = positions.shape[: positions.dim() - len(self.axes)]
@@ -76,6 +81,8 @@ class Features:
 
     def switches(self, masks: Tensor, rank: int) -> Tensor:
         """Masks over features (..., n) as masks over x; what is never switched off stays on."""
+        if self._in_order:
+            return self._over(masks.reshape(*masks.shape[:-1], *self.index.shape), rank)
         on = torch.ones((), dtype=masks.dtype, device=masks.device).expand(*masks.shape[:-1], 1)
         return self._over(torch.cat([masks, on], -1)[..., self._slots.to(masks.device)], rank)
 
@@ -83,16 +90,18 @@ class Features:
         """True over x where a feature may be switched off."""
         return self._over(self.index >= 0, rank)
 
-    def keep(self, x: Tensor, baseline: Tensor, masks: Tensor) -> Tensor:
+    def keep(self, x: Tensor, baseline: Tensor, masks: Tensor, out: Tensor | None = None) -> Tensor:
         """x where a feature is kept (1 or True), the baseline elsewhere.
 
-        x and baseline (..., *shape), masks (..., k, n); the answer is (..., k, *shape).
+        x and baseline (..., *shape), masks (..., k, n); the answer is (..., k, *shape), in `out` if given.
         """
         rank = x.dim() - (masks.dim() - 2)
         at = masks.dim() - 2
         x, baseline = x.unsqueeze(at), baseline.unsqueeze(at)
         on = self.switches(masks.to(x.device), rank)
-        return torch.where(on, x, baseline) if on.dtype == torch.bool else baseline + on.to(x) * (x - baseline)
+        if on.dtype == torch.bool:
+            return torch.where(on, x, baseline, out=out)
+        return torch.mul(on.to(x), x - baseline, out=out).add_(baseline)
 
     def gather(self, elements: Tensor, rank: int | None = None) -> Tensor:
         """Sum the elements (..., *shape of x) of each feature: (..., n). Sums are kept."""

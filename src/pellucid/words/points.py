@@ -33,8 +33,12 @@ class Points(Protocol):
         """What the rows depend on, of x, b(aseline) and f(eatures)."""
         ...
 
-    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
-        """Rows start to stop for c examples: x and baseline (c, *shape) → (c, stop - start, *shape)."""
+    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int,
+             out: Tensor | None = None) -> Tensor:
+        """Rows start to stop for c examples: x and baseline (c, *shape) → (c, stop - start, *shape).
+
+        With `out` they are written there, and no other tensor of their size is made.
+        """
         ...
 
 
@@ -56,14 +60,15 @@ class Line:
     def uses(self) -> str:
         return "x" if self.t == (1.0,) else "b" if self.t == (0.0,) else "xb"
 
-    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
+    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int,
+             out: Tensor | None = None) -> Tensor:
         if self.t == (1.0,):
-            return x.unsqueeze(1)
+            return _put(x.unsqueeze(1), out)
         if self.t == (0.0,):
-            return baseline.unsqueeze(1)
+            return _put(baseline.unsqueeze(1), out)
         t = torch.tensor(self.t[start:stop], dtype=torch.float64).to(x)
         x, baseline = x.unsqueeze(1), baseline.unsqueeze(1)
-        mixed = torch.lerp(baseline, x, t.reshape(-1, *[1] * (x.dim() - 2)))
+        mixed = torch.lerp(baseline, x, t.reshape(-1, *[1] * (x.dim() - 2)), out=out)
         return mixed
 
 
@@ -86,8 +91,9 @@ class AsIs:
     def uses(self) -> str:
         return ""
 
-    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
-        return (baseline if self.baseline else x).unsqueeze(1)
+    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int,
+             out: Tensor | None = None) -> Tensor:
+        return _put((baseline if self.baseline else x).unsqueeze(1), out)
 
 
 class Masks(Protocol):
@@ -196,9 +202,10 @@ class Keep:
     def uses(self) -> str:
         return "xbf"
 
-    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
+    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int,
+             out: Tensor | None = None) -> Tensor:
         masks = self.masks.block(features, start, stop)
-        return features.keep(x, baseline, masks.expand(len(x), *masks.shape))
+        return features.keep(x, baseline, masks.expand(len(x), *masks.shape), out)
 
 
 @dataclass(frozen=True)
@@ -209,14 +216,21 @@ class Noise:
     index: int
     spread: float
 
-    def on(self, x: Tensor, features: Features) -> Tensor:
+    def on(self, x: Tensor, features: Features, out: Tensor | None = None) -> Tensor:
         """x with this noise; what is never switched off stays as it is."""
         scale = self.spread * (x.max() - x.min())
-        noise = draw(x.shape, self.seed, self.index).to(x)
-        return x + scale * noise * features.movable(x.dim()).to(x)
+        # Drawn where the answer goes, then changed in place: no other tensor of its size is made.
+        direct = out is not None and out.dtype == torch.float32 and out.device.type == "cpu" and out.is_contiguous()
+        noise = draw(x.shape, self.seed, self.index, out if direct else None).to(x)
+        noisy = noise.mul_(scale).mul_(features.movable(x.dim()).to(x)).add_(x)
+        return noisy if direct else _put(noisy, out)
 
 
-def draw(shape: Sequence[int], seed: int, block: int) -> Tensor:
-    """Standard normal numbers from a private generator keyed by (seed, block), made on the CPU."""
+def draw(shape: Sequence[int], seed: int, block: int, out: Tensor | None = None) -> Tensor:
+    """Standard normal numbers from a private generator keyed by (seed, block), made on the CPU in float32."""
     generator = torch.Generator().manual_seed((seed * 0x9E3779B1 + block * 0x85EBCA6B + 1) % (1 << 63))
-    return torch.randn(tuple(shape), generator=generator, dtype=torch.float32)
+    return torch.randn(tuple(shape), generator=generator, dtype=torch.float32, out=out)
+
+
+def _put(value: Tensor, out: Tensor | None) -> Tensor:
+    return value if out is None else out.copy_(value)
