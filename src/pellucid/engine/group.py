@@ -102,8 +102,8 @@ class Group:
             if not short and order is not None and order.widen and self.facts.get(self.widen):
                 self.facts[self.widen] = False  # what was proved for one score need not hold for another
                 return self._try(batch)
-            if not short and order is not None and not order.copy:
-                self.facts[self.writes] = True  # it may write into its rows after all
+            if order is not None and not order.copy and passes.was_written(error):
+                self.facts[self.writes] = True
                 return self._try(batch)
             error.__traceback__ = None if short else error.__traceback__
             return error

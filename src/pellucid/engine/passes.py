@@ -312,6 +312,11 @@ def input_key(inputs: Mapping[str | int, Any], site: Site) -> str | int:
     return site.part if site.part in inputs else int(site.part or 0)
 
 
+def was_written(error: Exception) -> bool:
+    """autograd's ways to say that a model wrote into the rows that gradients are asked of."""
+    return isinstance(error, RuntimeError) and any(w in str(error) for w in ("in-place operation", "inplace operation"))
+
+
 def chosen_output(output: Any) -> Tensor:
     """The scores in a model's output: a tensor, `logits`, or the only part that can be scores."""
     if isinstance(output, Tensor):

@@ -104,10 +104,11 @@ class _Restarting:
     def uses(self) -> str:
         return "xb"
 
-    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int) -> Tensor:
+    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int,
+             out: Tensor | None = None) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(stop - start, *x.shape[1:], generator=generator).to(x)
-        return x.unsqueeze(1) + 0.1 * noise
+        return torch.add(x.unsqueeze(1), noise, alpha=0.1, out=out)
 
 
 def _cut(toy: Toy) -> Method:
