@@ -3,11 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
+INSTALL := -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
+PIP := $(BIN)/python $(INSTALL)
+BENCH := .venv-bench
+BENCH_PIP := $(BENCH)/bin/python $(INSTALL)
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts check docs train clean
+.PHONY: help demo test lint types contracts check docs train bench clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +39,7 @@ test: $(VENV)/.dev ## run the whole suite
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## look for what is wrong or untidy
-	$(BIN)/ruff check src tests training
+	$(BIN)/ruff check src tests training bench
 
 types: $(VENV)/.dev ## check types, strictly on the lower floors
 	$(BIN)/pyright
@@ -50,5 +53,21 @@ check: lint types contracts test ## everything that CI runs
 train: $(VENV)/.dev ## train the demo subjects anew (fixed seeds)
 	$(BIN)/python training/train.py
 
+# The peers bring pins of their own: they get an environment of their own.
+$(BENCH)/bin/python:
+	$(PYTHON) -m venv $(BENCH)
+
+$(BENCH)/.torch: constraints.txt | $(BENCH)/bin/python
+	$(BENCH_PIP) "$$(grep '^torch==' constraints.txt)"
+	@touch $@
+
+$(BENCH)/.bench: pyproject.toml $(BENCH)/.torch
+	$(BENCH_PIP) --editable '.[bench]'
+	@touch $@
+
+bench: $(BENCH)/.bench ## measure beside the peers; ROW=grad_cam for one, DEVICE=cuda, QUICK=1, THREADS=1
+	$(BENCH)/bin/python -m bench $(if $(ROW),--row '$(ROW)') $(if $(DEVICE),--device $(DEVICE)) \
+	  $(if $(THREADS),--threads $(THREADS)) $(if $(QUICK),--quick)
+
 clean: ## remove the environment and everything made
-	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
