@@ -110,7 +110,13 @@ def _grid_of(subject: Subject, example: Example, layer: str) -> tuple[int, ...] 
 
 def _cam_layer(subject: Subject, example: Example) -> tuple[str | None, tuple[int, int] | None, str]:
     """The layer for a class activation map: last places of a CNN, first norm of a ViT's last block."""
-    calls = _heard(subject, example)
+    calls, key = _heard(subject, example), ("cam layer", example.carrier.signature)
+    if key not in subject.facts:
+        subject.facts[key] = _looked_for(subject, calls)
+    return subject.facts[key]
+
+
+def _looked_for(subject: Subject, calls: list[Heard]) -> tuple[str | None, tuple[int, int] | None, str]:
     modules = dict(subject.module.named_modules())
     spatial, grid = _pictures(calls), _patch_grid(calls)
     tokens = _tokens(calls, grid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,6 +48,7 @@ class _Plan:
     baseline: Any
     seed: int
     ordinal: int
+    reading: float
 
 
 @torch.inference_mode(False)
@@ -63,6 +65,7 @@ def explain(
     budget: int | None = None,
     chunk: int | None = None,
     strict: bool = False,
+    profile: bool = False,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Any:
@@ -79,8 +82,9 @@ def explain(
     segmentation. `baseline` is what stands for "switched off": a name, a colour, a value, a list to
     average over, or `draws:20` to average over rows of a table's background. `seed` makes random draws
     repeatable. `budget` bytes bound the memory of a pass, `chunk` its rows; `strict` makes results
-    equal bit for bit whatever shares the passes; `progress` is called with the rows answered and the
-    rows asked for so far. All others are options of the method.
+    equal bit for bit whatever shares the passes; `profile` waits for a GPU after each pass, so that
+    `evidence.time` is exact there too; `progress` is called with the rows answered and the rows asked
+    for so far. All others are options of the method.
 
     Raises a PellucidError for a single input; its code says what to mend.
     """
@@ -94,14 +98,20 @@ def explain(
     if not inputs or not names:
         raise OptionError("input.empty", "nothing to explain", "at least one input and one method", "give one")
     wanted = _per_input(target, len(inputs), many is not None)
-    settings = Settings(budget, chunk, strict, progress)
+    settings = Settings(budget, chunk, strict, progress, profile)
     alone = many is None and not isinstance(method, list)
-    examples = [_tried(subject.read, raw, alone) for raw in inputs]
+    examples: list[Any] = []
+    reading: list[float] = []
+    for raw in inputs:
+        began = time.perf_counter()
+        examples.append(_tried(subject.read, raw, alone))
+        reading.append(time.perf_counter() - began)
     plans: list[_Plan | PellucidError] = []
     for name in names:
         for k, example in enumerate(examples):
             plans.append(example if isinstance(example, PellucidError) else _tried(
-                lambda e, name=name, k=k: _planned(subject, e, name, wanted[k], features, baseline, seed, options, k),
+                lambda e, name=name, k=k: _planned(subject, e, name, wanted[k], features, baseline, seed, options, k,
+                                               reading[k]),
                 example, alone))
     answers = _carried_out(subject, plans, settings)
     if isinstance(method, list):
@@ -148,7 +158,7 @@ def _per_input(target: Any, count: int, many: bool) -> list[Any]:
 
 
 def _planned(subject: Subject, example: Example, name: str | Method | None, target: Any, features: Any, baseline: Any,
-             seed: int, options: Mapping[str, Any], ordinal: int) -> _Plan:
+             seed: int, options: Mapping[str, Any], ordinal: int, reading: float) -> _Plan:
     """Settle every choice; whatever does not exist is said here, before a pass."""
     found = targets.read(target, subject.labels)
     given = catalog.find(name) if name is not None else None
@@ -162,7 +172,8 @@ def _planned(subject: Subject, example: Example, name: str | Method | None, targ
         given, options = catalog.find(f"averaged({given.name})"), {**options, "baselines": list[Any](baseline)}
         baseline = None
     settled, reasons = choose.settle(given, options, subject, example)
-    return _Plan(subject, example, given, settled, {**why, **reasons}, found, target, features, baseline, seed, ordinal)
+    return _Plan(subject, example, given, settled, {**why, **reasons}, found, target, features, baseline,
+                 seed, ordinal, reading)
 
 
 def _drawn(subject: Subject, spec: str, seed: int) -> list[str]:
@@ -179,15 +190,15 @@ def _carried_out(subject: Subject, plans: list[_Plan | PellucidError], settings:
     good = [p for p in plans if isinstance(p, _Plan)]
     shared: Shared = {}
     results, tally = run(subject.module, [_explained(p, shared) for p in good], facts=subject.facts, settings=settings)
-    pairs, now = iter(zip(good, results, strict=True)), versions(subject.module)
+    pairs, now = iter(zip(good, results, tally.methods, strict=True)), versions(subject.module)
     answers: list[Answer] = []
     for plan in plans:
         if isinstance(plan, PellucidError):
             answers.append(plan)
             continue
-        mine, result = next(pairs)
+        mine, result, seconds = next(pairs)
         answers.append(result if isinstance(result, PellucidError) else _told(
-            mine, result, tally, settings, len(good), now))
+            mine, result, tally, settings, len(good), now, seconds))
     return answers
 
 
@@ -249,8 +260,8 @@ def _name(written: Any, given: Any) -> Any:
     return written if isinstance(written, str | int | float) else id(given)
 
 
-def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharing: int, now: Versions
-          ) -> Explanation:
+def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharing: int, now: Versions,
+          seconds: float) -> Explanation:
     """The frozen record of what was found."""
     case, found = result.case, result.found
     target = tally.target_of(case)
@@ -271,7 +282,9 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
         passes=tally.passes, forwards=tally.forwards, rows=tally.asked.get(case.carrier, 0), seconds=tally.seconds,
         peak_bytes=tally.peak, chunk=tally.chunk, dtype=str(case.origin.dtype).removeprefix("torch."),
         device=str(case.origin.device), isolation=tally.isolation, strict=settings.strict, shared_by=sharing,
-        prefix_once=tally.widened, rows_interact=tally.interact, retries=tally.retries, chosen=plan.why)
+        prefix_once=tally.widened, rows_interact=tally.interact, retries=tally.retries,
+        time={"reading": plan.reading, **tally.spent(case.carrier, seconds, sharing)}, joules=tally.joules,
+        chosen=plan.why)
     verdict = judge.verdict(values, found, result.score, result.baseline, residual, evidence,
                             plan.options.get("tolerance"))
     return Explanation(

@@ -327,3 +327,11 @@ def test_what_a_file_says_cannot_paint_the_terminal(say: Said, tmp_path: Path) -
     code, _, err = say("explain", "demo:recommender", table)
     assert code == 2
     assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(("lang", "words"), [
+    ("en", ("Where the time went", "the model", "rows through the model", "energy")), ("zh", ("时间去向", "模型", "能耗"))])
+def test_profile_says_where_the_time_went(say: Said, lang: str, words: tuple[str, ...]) -> None:
+    code, out, _ = say("explain", "demo:reviews", "good but slow", "-m", "saliency", "--profile", "--lang", lang)
+    assert code == 0
+    assert all(word in out for word in words)

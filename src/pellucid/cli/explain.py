@@ -51,6 +51,7 @@ Trust = Annotated[bool, _running(
 Device = Annotated[str | None, _running("cpu, cuda, cuda:1, mps, …", metavar="D")]
 Budget = Annotated[str | None, _running("Memory of a pass, such as 2GB.", metavar="SIZE")]
 Chunk = Annotated[int | None, _running("Rows in a pass.", metavar="N", min=1)]
+Profile = Annotated[bool, _running("Say where the time went, and the energy where the machine tells.", "--profile")]
 Strict = Annotated[bool, _running("Results equal bit for bit, whatever shares the passes.", "--strict")]
 
 
@@ -75,6 +76,7 @@ def explain(
     budget: Budget = None,
     chunk: Chunk = None,
     strict: Strict = False,
+    profile: Profile = False,
     no_progress: output.Quiet = False,
 ) -> int:
     """Why did the model say that?
@@ -102,12 +104,13 @@ def explain(
     chosen, options, base = bound(methods, options, baseline or [])
     with output.progress("explaining", no_progress) as report:
         answers = explained(subject, raw, chosen, target=wanted, features=features, baseline=base, seed=seed,
-                            budget=bytes_, chunk=chunk, strict=strict, progress=report, **options)
+                            budget=bytes_, chunk=chunk, strict=strict, profile=profile, progress=report, **options)
     title = f"{model} · {inputs.name_of(input)}"
-    return told(answers, places, json=json, lang=lang, keep_input=keep_input, title=title)
+    return told(answers, places, json=json, lang=lang, keep_input=keep_input, title=title, profile=profile)
 
 
-def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_input: bool, title: str) -> int:
+def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_input: bool, title: str,
+         profile: bool = False) -> int:
     """Print and write what was found; the answer is the exit code."""
     from pellucid.cli import writing
     from pellucid.words.errors import PellucidError
@@ -126,6 +129,12 @@ def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_inp
         writing.write(good, place, lang=lang, title=title, keep_input=keep_input)
         if not json:
             output.say(f"wrote {place}")
+    if profile and not json:
+        from pellucid.views import cost
+
+        for where, e in found:
+            if not isinstance(e, PellucidError):
+                output.say("\n" + (_heading(where) if len(found) > 1 else "") + cost.text(e, lang))
     wrong = [(where, e) for where, e in found if isinstance(e, PellucidError)]
     same = len({str(e) for _, e in wrong}) == 1 and not good
     for where, error in wrong[:1] if same else wrong:

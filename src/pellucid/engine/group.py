@@ -94,6 +94,7 @@ class Group:
             outcome = self._run(order)
             if outcome is None:
                 return RuntimeError("the shadow did not hold")
+            per_row = self.loop.tally.clock.last / order.n
             alone = order.n == 1 and (self.interacting or not self.settings.strict)
             if not alone and self._interact(order, outcome):
                 return self._redo(batch)
@@ -113,8 +114,9 @@ class Group:
             piece.bundle.take(piece.a, piece.b, piece.p, piece.q, outcome, start, column)
             start += piece.n
             for work in piece.works:
-                asked = self.loop.tally.asked
-                asked[work.case.carrier] = asked.get(work.case.carrier, 0) + piece.q - piece.p
+                asked, modelled, mine = self.loop.tally.asked, self.loop.tally.modelled, work.case.carrier
+                asked[mine] = asked.get(mine, 0) + piece.q - piece.p
+                modelled[mine] = modelled.get(mine, 0.0) + per_row * (piece.q - piece.p)
         tally = self.loop.tally
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
@@ -138,6 +140,7 @@ class Group:
                 stack.enter_context(Unwritten(loop.model))
             if self.key not in self.facts:
                 stack.enter_context(meter)
+            stack.enter_context(loop.tally.clock.into("model"))
             outcome = passes.run(loop.model, order, self.axes)
         if outcome.wrote is not None:
             self.facts[self.writes] = outcome.wrote or self.facts.get(self.writes, False)
@@ -150,7 +153,8 @@ class Group:
 
     def _widen_holds(self, order: passes.Order) -> bool:
         if self.widen not in self.facts:
-            self.facts[self.widen] = probe.can_widen(self.loop.model, order, self.axes)
+            with self.loop.tally.clock.into("checks"):
+                self.facts[self.widen] = probe.can_widen(self.loop.model, order, self.axes)
         return self.facts[self.widen]
 
     @property
@@ -162,7 +166,8 @@ class Group:
         looked = ("apart", self.shape, order.readings, frozenset(t.of for t in order.targets))
         if ("interact", self.shape) not in self.facts and looked not in self.facts:
             full = _full(order) if order.widen else order
-            found = probe.rows_interact(self.loop.model, full, outcome, self.axes)
+            with self.loop.tally.clock.into("checks"):
+                found = probe.rows_interact(self.loop.model, full, outcome, self.axes)
             ends = None if outcome.scores is None else outcome.scores[:, [0, -1]]
             settled = self.output_needed and ends is not None and bool(torch.isfinite(ends).all())
             self.facts[("interact", self.shape) if found or settled else looked] = found

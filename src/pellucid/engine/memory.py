@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from pellucid.engine.modes import Watching
 
 COMFORT = 256 * 2**20
 """Bytes of activations a CPU pass aims at: larger chunks fall out of the cache and are not faster."""
@@ -23,7 +24,7 @@ CONTROL_GROUPS = (
 MOST_ROWS = 4096
 
 
-class Meter(TorchDispatchMode):
+class Meter(Watching):
     """Counts the bytes of every tensor that operations make, views left out."""
 
     def __init__(self) -> None:

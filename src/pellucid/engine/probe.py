@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -26,9 +26,14 @@ def repeated(inputs: Mapping[str | int, Any], n: int) -> dict[str | int, Any]:
     return {k: v.expand(n, *v.shape[1:]) if isinstance(v, Tensor) and v.dim() else v for k, v in inputs.items()}
 
 
+def heard(carrier: Carrier) -> Hashable:
+    """Under what a survey for inputs like these is kept."""
+    return ("survey", carrier.signature)
+
+
 def survey(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[passes.Heard]:
     """Every call of every module for inputs of this shape, in the order in which they end."""
-    key = ("survey", carrier.signature)
+    key = heard(carrier)
     if key not in facts:
         with Unwritten(model):
             facts[key] = passes.survey(model, [repeated(carrier.inputs, 1), repeated(carrier.inputs, 2)])

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from pellucid.engine import shadow
+from pellucid.engine.cost import Clock, Energy
 from pellucid.engine.group import answer, named
 from pellucid.engine.passes import Heard
-from pellucid.engine.probe import survey
+from pellucid.engine.probe import device_of, heard, survey
 from pellucid.engine.settings import Settings, Tally
 from pellucid.engine.share import Slot, bundled, merged
 from pellucid.words.ask import Ask, Failed
@@ -36,6 +37,7 @@ class Ticket:
     slots: list[Slot] = field(default_factory=list[Slot])
     result: Any = None
     done: bool = False
+    seconds: float = 0.0
 
     def cancel(self) -> None:
         """End this conversation; the others go on."""
@@ -45,6 +47,7 @@ class Ticket:
 
     def step(self, answers: list[Any] | None) -> None:
         """Go on to the next questions, or to the end."""
+        began = time.perf_counter()
         try:
             asks: tuple[Ask, ...] = self.conversation.send(answers)  # pyright: ignore[reportArgumentType]
         except StopIteration as stop:
@@ -53,6 +56,7 @@ class Ticket:
             self.result, self.done, self.slots = _own_fault(error), True, []
         else:
             self.slots = [Slot(ask, ask.case.target) for ask in asks]
+        self.seconds += time.perf_counter() - began
 
 
 def _own_fault(error: Exception) -> PellucidError:
@@ -175,7 +179,9 @@ def run(
     facts = {} if facts is None else facts
     loop = Loop(model, facts, settings or Settings())
     coming, tickets = deque(conversations), list[Ticket]()
-    began = time.perf_counter()
+    device = device_of(model, [])
+    loop.tally.clock = Clock(device, exact=loop.settings.profile)
+    began, energy = time.perf_counter(), Energy(device)
     try:
         # Neither the user's inference mode nor a graph on his input may reach into the run.
         with torch.inference_mode(False), torch.no_grad():
@@ -193,12 +199,16 @@ def run(
         for conversation in coming:
             conversation.close()
         loop.tally.seconds = time.perf_counter() - began
+        loop.tally.joules = energy.joules()
+        loop.tally.methods = [t.seconds for t in tickets]
     return [t.result for t in tickets], loop.tally
 
 
 def surveyed(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Heard]:
     """Every call of every module for this example, in order; the model stays untouched. Kept in `facts`."""
     model = shadow.unwrapped(model)
+    if shadow.structure(model) == facts.get("modules") and heard(carrier) in facts:
+        return facts[heard(carrier)]
     with isolated(model, facts, Tally()) as copy:
         try:
             return survey(copy, carrier, facts)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from pellucid.engine.cost import Clock
 from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import OptionError
 from pellucid.words.target import Target
@@ -17,13 +18,15 @@ class Settings:
 
     `budget` bytes for activations (half of the free memory by default), `chunk` rows a pass at most,
     `strict` gives every row a pass of its own, so that results are equal bit for bit whatever else is
-    asked, `progress` is told how many rows were answered and how many were asked for so far.
+    asked, `progress` is told how many rows were answered and how many were asked for so far, `profile`
+    waits for a GPU after each pass, so that its time is told exactly.
     """
 
     budget: int | None = None
     chunk: int | None = None
     strict: bool = False
     progress: Callable[[int, int], None] | None = None
+    profile: bool = False
 
     def __post_init__(self) -> None:
         if self.chunk is not None and self.chunk < 1:
@@ -32,7 +35,11 @@ class Settings:
 
 @dataclass(eq=False)
 class Tally:
-    """What a run did: `asked` counts rows by example, `frozen` holds the predictions that were settled."""
+    """What a run did.
+
+    `asked` counts rows by example, `modelled` its share of the model's seconds, `methods` the seconds
+    inside each conversation in their order, `frozen` holds the predictions that were settled.
+    """
 
     passes: int = 0
     forwards: int = 0
@@ -45,9 +52,21 @@ class Tally:
     interact: bool = False
     widened: bool = False
     peak: int | None = None
+    clock: Clock = field(default_factory=Clock)
+    methods: list[float] = field(default_factory=list[float])
+    joules: float | None = None
+    modelled: WeakKeyDictionary[Carrier, float] = field(default_factory=WeakKeyDictionary[Carrier, float])
     asked: WeakKeyDictionary[Carrier, int] = field(default_factory=WeakKeyDictionary[Carrier, int])
     frozen: WeakKeyDictionary[Carrier, dict[Hashable, Target]] = field(
         default_factory=WeakKeyDictionary[Carrier, dict[Hashable, Target]])
+
+    def spent(self, carrier: Carrier, method: float, sharing: int) -> dict[str, float]:
+        """Where the seconds of one conversation went; what nobody can be charged with is shared out evenly."""
+        clock = self.clock.seconds
+        python = max(self.seconds - sum(clock.values()) - sum(self.methods), 0.0) / sharing
+        found = {"model": self.modelled.get(carrier, 0.0), "checks": clock["checks"] / sharing, "method": method,
+                 "transfers": clock["transfers"] / sharing, "python": python}
+        return {**found, "waiting": max(self.seconds - sum(found.values()), 0.0)}
 
     def target_of(self, case: Case) -> Target:
         """The case's target, settled where it was the predicted class."""

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from pellucid.engine.modes import Watching
 from pellucid.words.errors import ModelError
 
 Versions = tuple[tuple[int, int], ...]
@@ -85,7 +85,7 @@ def _holds(thing: Any, own: set[int], depth: int) -> bool:
     return any(_holds(inner, own, depth - 1) for inner in (*cells, *(thing.__defaults__ or ())))
 
 
-class Unwritten(TorchDispatchMode):
+class Unwritten(Watching):
     """While open, a model that writes into its own weights is stopped before it does.
 
     Version counters would see most of it afterwards, but not what is written through `.data`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pellucid.views import story
+from pellucid.views import cost, story
 from pellucid.views.bars import told
 from pellucid.views.svg import Element, el
 from pellucid.views.words import method_name, say
@@ -89,6 +89,10 @@ def facts(e: Explanation, lang: str, level: int) -> Element:
     evidence: list[tuple[str, Any]] = [(say(lang, key), getattr(e.evidence, key)) for key in EVIDENCE]
     if e.evidence.peak_bytes is not None:
         evidence.append((say(lang, "peak_bytes"), f"{e.evidence.peak_bytes / 2**20:.1f} MiB"))
+    if e.evidence.joules is not None:
+        evidence.append((say(lang, "joules"), e.evidence.joules))
+    evidence += [(say(lang, f"time {part}"), seconds) for part in cost.PARTS
+                 if (seconds := e.evidence.time.get(part, 0.0)) > 0]
     evidence += [(name, value) for name, value in e.evidence.chosen.items()]
     if e.residual is not None:
         evidence.append((say(lang, "residual"), float(e.residual)))

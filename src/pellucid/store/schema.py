@@ -49,6 +49,8 @@ class EvidenceRecord(Strict):
     prefix_once: bool
     rows_interact: bool
     retries: Whole
+    time: dict[Text, float] = {}
+    joules: float | None = None
     chosen: dict[Text, Text]
 
 

@@ -66,7 +66,11 @@ class Evidence:
 
     `rows` were asked for this example alone; `passes`, `forwards` (rows through the model), `seconds`
     and `peak_bytes` (counted bytes of activations in the largest pass) belong to the whole run that it
-    shared. `chunk` is the largest number of rows in one pass.
+    shared. `chunk` is the largest number of rows in one pass. `time` says in seconds where the time of
+    this explanation went: `reading` the input, the `model` (its share of the passes), `checks` on the
+    model, the `method`'s own arithmetic, `transfers` between devices, `python` around it, and `waiting`
+    for what shared the run. All but reading add up to `seconds`. `joules` is the energy of the run,
+    counted by the processor (rapl) or the card (nvml), None where neither says it.
     """
 
     passes: int = 0
@@ -83,6 +87,8 @@ class Evidence:
     prefix_once: bool = False
     rows_interact: bool = False
     retries: int = 0
+    time: Mapping[str, float] = field(default_factory=dict[str, float])
+    joules: float | None = None
     chosen: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
