@@ -330,7 +330,8 @@ def test_what_a_file_says_cannot_paint_the_terminal(say: Said, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("lang", "words"), [
-    ("en", ("Where the time went", "the model", "rows through the model", "energy")), ("zh", ("时间去向", "模型", "能耗"))])
+    ("en", ("Where the time went", "the model", "rows through the model", "energy")),
+    ("zh", ("时间去向", "模型", "能耗"))])
 def test_profile_says_where_the_time_went(say: Said, lang: str, words: tuple[str, ...]) -> None:
     code, out, _ = say("explain", "demo:reviews", "good but slow", "-m", "saliency", "--profile", "--lang", lang)
     assert code == 0
