@@ -65,6 +65,7 @@ def explain(
     budget: int | None = None,
     chunk: int | None = None,
     strict: bool = False,
+    precision: str = "auto",
     profile: bool = False,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -84,7 +85,9 @@ def explain(
     repeatable. `budget` bytes bound the memory of a pass, `chunk` its rows; `strict` makes results
     equal bit for bit whatever shares the passes; `profile` waits for a GPU after each pass, so that
     `evidence.time` is exact there too; `progress` is called with the rows answered and the rows asked
-    for so far. All others are options of the method.
+    for so far. `precision` says who may answer: `exact` the model's own layers, `auto` for large questions
+    a copy that was proved to compute the same faster (and rounds differently), `fast` that copy always, in
+    bfloat16 where that was found harmless. All others are options of the method.
 
     Raises a PellucidError for a single input; its code says what to mend.
     """
@@ -98,7 +101,7 @@ def explain(
     if not inputs or not names:
         raise OptionError("input.empty", "nothing to explain", "at least one input and one method", "give one")
     wanted = _per_input(target, len(inputs), many is not None)
-    settings = Settings(budget, chunk, strict, progress, profile)
+    settings = Settings(budget, chunk, strict, progress, profile, precision)
     alone = many is None and not isinstance(method, list)
     examples: list[Any] = []
     reading: list[float] = []
@@ -284,7 +287,9 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
         device=str(case.origin.device), isolation=tally.isolation, strict=settings.strict, shared_by=sharing,
         prefix_once=tally.widened, rows_interact=tally.interact, retries=tally.retries,
         time={"reading": plan.reading, **tally.spent(case.carrier, seconds, sharing)}, joules=tally.joules,
-        chosen=plan.why)
+        chosen=plan.why,
+        precision="exact" if settings.exact else settings.precision, twin=tally.twin, agreement=dict(tally.agreement),
+        untuned="; ".join(tally.untuned))
     verdict = judge.verdict(values, found, result.score, result.baseline, residual, evidence,
                             plan.options.get("tolerance"))
     return Explanation(

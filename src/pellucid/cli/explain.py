@@ -53,6 +53,9 @@ Budget = Annotated[str | None, _running("Memory of a pass, such as 2GB.", metava
 Chunk = Annotated[int | None, _running("Rows in a pass.", metavar="N", min=1)]
 Profile = Annotated[bool, _running("Say where the time went, and the energy where the machine tells.", "--profile")]
 Strict = Annotated[bool, _running("Results equal bit for bit, whatever shares the passes.", "--strict")]
+Precision = Annotated[str, _running(
+    "exact: the model's own layers; auto: large questions by a copy proved to compute the same, rounded differently; "
+    "fast: always, and in bfloat16 where that was found harmless.", metavar="P")]
 
 
 def explain(
@@ -76,6 +79,7 @@ def explain(
     budget: Budget = None,
     chunk: Chunk = None,
     strict: Strict = False,
+    precision: Precision = "auto",
     profile: Profile = False,
     no_progress: output.Quiet = False,
 ) -> int:
@@ -104,7 +108,8 @@ def explain(
     chosen, options, base = bound(methods, options, baseline or [])
     with output.progress("explaining", no_progress) as report:
         answers = explained(subject, raw, chosen, target=wanted, features=features, baseline=base, seed=seed,
-                            budget=bytes_, chunk=chunk, strict=strict, profile=profile, progress=report, **options)
+                            budget=bytes_, chunk=chunk, strict=strict, precision=precision, profile=profile,
+                            progress=report, **options)
     title = f"{model} · {inputs.name_of(input)}"
     return told(answers, places, json=json, lang=lang, keep_input=keep_input, title=title, profile=profile)
 

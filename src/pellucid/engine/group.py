@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pellucid.engine import memory, passes, probe
+from pellucid.engine import memory, passes, probe, tuning
 from pellucid.engine.assemble import assemble
 from pellucid.engine.chunk import fill, too_small
 from pellucid.engine.shadow import Unwritten, Watch, patched
@@ -51,6 +51,8 @@ class Group:
         self.key: tuple[Hashable, ...] = ("bytes", self.shape, self.site, self.gradients, self.change)
         self.writes: Hashable = ("writes", self.site, self.change)
         self.buffer: Tensor | None = None
+        self.asked: tuple[Hashable, ...] = (self.shape, self.site, self.gradients, self.readings, frozenset(scored))
+        self.choice = tuning.Choice(loop.model)
         self.axes: dict[Site, int] = {}
         self.device = probe.device_of(loop.model, list(first.carrier.inputs.values()))
 
@@ -66,6 +68,8 @@ class Group:
             else:
                 self.fail(works, named(error))
             return
+        with self.loop.tally.clock.into("checks"):
+            self._take(tuning.chosen(self))
         queue = deque(Piece(b, 0, len(b.works), 0, b.first.points.n) for b in self.bundles)
         self.loop.tally.asked_rows += sum(p.n for p in queue)
         while queue:
@@ -78,6 +82,10 @@ class Group:
             queue.extendleft(reversed(self._recover(error, batch)))
         for bundle in self.bundles:
             bundle.finish()
+
+    def _take(self, choice: tuning.Choice) -> None:
+        """From here on these layers answer; their rows take memory of their own."""
+        self.choice, self.key = choice, (*self.key[:5], choice.name)
 
     def may_widen(self) -> bool:
         if not self.overrides or self.site.is_input or self.settings.strict:
@@ -141,7 +149,10 @@ class Group:
             if self.key not in self.facts:
                 stack.enter_context(meter)
             stack.enter_context(loop.tally.clock.into("model"))
-            outcome = passes.run(loop.model, order, self.axes)
+            outcome = tuning.answered(self, order)
+        if outcome is None or not tuning.agrees(self, order, outcome):
+            self._take(tuning.instead(self.choice, loop.model))
+            return self._run(order)
         if outcome.wrote is not None:
             self.facts[self.writes] = outcome.wrote or self.facts.get(self.writes, False)
         self.facts.setdefault(self.key, max(meter.peak(bool(self.gradients)) // order.n, 1))
@@ -167,7 +178,7 @@ class Group:
         if ("interact", self.shape) not in self.facts and looked not in self.facts:
             full = _full(order) if order.widen else order
             with self.loop.tally.clock.into("checks"):
-                found = probe.rows_interact(self.loop.model, full, outcome, self.axes)
+                found = probe.rows_interact(self.choice.model, full, outcome, self.axes)
             ends = None if outcome.scores is None else outcome.scores[:, [0, -1]]
             settled = self.output_needed and ends is not None and bool(torch.isfinite(ends).all())
             self.facts[("interact", self.shape) if found or settled else looked] = found

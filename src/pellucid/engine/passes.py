@@ -29,7 +29,8 @@ class Order:
     hold one row, the layers before the site run on it alone, and the value at the site becomes n rows.
     `targets` are scored for all rows; `graded` is the one score per row that gradients are taken of, as
     an index into `targets`. `last` says that nothing after the last site matters. `copy` gives the model
-    a copy of the rows, for it may write into them.
+    a copy of the rows, for it may write into them. `half` is the kind of device on which operations run in
+    bfloat16.
     """
 
     inputs: Mapping[str | int, Any]
@@ -44,6 +45,7 @@ class Order:
     last: bool = False
     change: Any = None
     copy: bool = True
+    half: str = ""
 
 
 @dataclass(eq=False)
@@ -120,7 +122,7 @@ class _Pass:
             stack.enter_context(torch.set_grad_enabled(self.graded))
             inputs = self._inputs()  # made in this grad mode: the caller's may be off
             for kind in ("cpu", "cuda"):
-                stack.enter_context(torch.autocast(kind, enabled=False))
+                stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=kind == order.half))
             if self.graded and self._has_rnn() and torch.backends.cudnn.is_available():
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             if order.change is not None:

@@ -19,6 +19,7 @@ from pellucid.engine.passes import Heard
 from pellucid.engine.probe import device_of, heard, survey
 from pellucid.engine.settings import Settings, Tally
 from pellucid.engine.share import Slot, bundled, merged
+from pellucid.engine.tuning import Twin
 from pellucid.words.ask import Ask, Failed
 from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import Cancelled, OptionError, PellucidError
@@ -77,6 +78,8 @@ class Loop:
         self.facts, self.settings = facts, settings
         self.tally = Tally()
         self.live: list[Ticket] = []
+        self.twins: dict[Hashable, tuple[Twin, nn.Module]] = {}
+        self.tunable = ""
 
     def admit(self, conversation: Coroutine[Any, Any, Any]) -> Ticket:
         """Start a conversation; its first questions are open afterwards."""

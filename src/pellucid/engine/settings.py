@@ -8,8 +8,10 @@ from weakref import WeakKeyDictionary
 
 from pellucid.engine.cost import Clock
 from pellucid.words.case import Carrier, Case
-from pellucid.words.errors import OptionError
+from pellucid.words.errors import OptionError, nearest
 from pellucid.words.target import Target
+
+PRECISIONS = ("exact", "auto", "fast")
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Settings:
     `strict` gives every row a pass of its own, so that results are equal bit for bit whatever else is
     asked, `progress` is told how many rows were answered and how many were asked for so far, `profile`
     waits for a GPU after each pass, so that its time is told exactly.
+    `precision` says who may answer: the model's own layers (`exact`), also a copy of it that computes the
+    same faster (`auto`), or one that rounds to bfloat16 where that was found to be harmless (`fast`).
     """
 
     budget: int | None = None
@@ -27,10 +31,19 @@ class Settings:
     strict: bool = False
     progress: Callable[[int, int], None] | None = None
     profile: bool = False
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise OptionError("option.value", f"precision={self.precision!r}", ", ".join(PRECISIONS),
+                              nearest(str(self.precision), PRECISIONS))
         if self.chunk is not None and self.chunk < 1:
             raise OptionError("option.value", f"chunk={self.chunk}", "1 or more rows", "leave chunk out or ask for 1")
+
+    @property
+    def exact(self) -> bool:
+        """True where only the model's own layers may answer."""
+        return self.strict or self.precision == "exact"
 
 
 @dataclass(eq=False)
@@ -39,6 +52,8 @@ class Tally:
 
     `asked` counts rows by example, `modelled` its share of the model's seconds, `methods` the seconds
     inside each conversation in their order, `frozen` holds the predictions that were settled.
+    `twin` names the copy that answered, with its measured `agreement`; `untuned` holds the reasons why
+    the model's own layers did.
     """
 
     passes: int = 0
@@ -56,6 +71,9 @@ class Tally:
     methods: list[float] = field(default_factory=list[float])
     joules: float | None = None
     modelled: WeakKeyDictionary[Carrier, float] = field(default_factory=WeakKeyDictionary[Carrier, float])
+    twin: str | None = None
+    agreement: dict[str, float] = field(default_factory=dict[str, float])
+    untuned: dict[str, None] = field(default_factory=dict[str, None])
     asked: WeakKeyDictionary[Carrier, int] = field(default_factory=WeakKeyDictionary[Carrier, int])
     frozen: WeakKeyDictionary[Carrier, dict[Hashable, Target]] = field(
         default_factory=WeakKeyDictionary[Carrier, dict[Hashable, Target]])

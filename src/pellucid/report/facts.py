@@ -13,8 +13,8 @@ from pellucid.views.writing import isolate, number, signed, visible
 from pellucid.words.explanation import Explanation
 
 TOP = 10
-EVIDENCE = ("rows", "passes", "seconds", "chunk", "dtype", "device", "isolation", "strict", "shared_by",
-            "retries")  # fmt: skip
+EVIDENCE = ("rows", "passes", "seconds", "chunk", "dtype", "device", "isolation", "strict", "precision",
+            "shared_by", "retries")  # fmt: skip
 TALL = 400
 
 
@@ -87,6 +87,7 @@ def method(e: Explanation, lang: str, level: int) -> Element:
 def facts(e: Explanation, lang: str, level: int) -> Element:
     """Everything below the drawing."""
     evidence: list[tuple[str, Any]] = [(say(lang, key), getattr(e.evidence, key)) for key in EVIDENCE]
+    evidence.append((say(lang, "answered"), story.answered_by(e, lang)))
     if e.evidence.peak_bytes is not None:
         evidence.append((say(lang, "peak_bytes"), f"{e.evidence.peak_bytes / 2**20:.1f} MiB"))
     if e.evidence.joules is not None:

@@ -52,6 +52,10 @@ class EvidenceRecord(Strict):
     time: dict[Text, float] = {}
     joules: float | None = None
     chosen: dict[Text, Text]
+    precision: Text = "exact"
+    twin: Text | None = None
+    agreement: dict[Text, float] = {}
+    untuned: Text = ""
 
 
 class ShownRecord(Strict):

@@ -52,5 +52,8 @@ def text(explanation: Explanation, *, lang: str = "en", width: int = 80) -> str:
         lines += [(f"{signs[e.verdict.status]} " if not i else "  ") + first, *("  " + m for m in more)]
     lines += ["", *wrap(say(lang, "why", target=e.target) + "  " + story.facts(e, lang), width, columns)]
     about = method_name(e.method, lang) + (say(lang, "colon") + visible(e.summary, 600) if e.summary else "")
-    lines += [*wrap(about, width, columns), ""]
+    lines += wrap(about, width, columns)
+    if e.evidence.twin is not None:
+        lines += wrap(say(lang, "answered") + say(lang, "colon") + story.answered_by(e, lang), width, columns)
+    lines.append("")
     return "\n".join([*lines, *view(e).text(e, width, lang)]) + "\n"

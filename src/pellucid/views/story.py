@@ -111,6 +111,19 @@ def facts(e: Explanation, lang: str) -> str:
     return say(lang, "joint").join(parts)
 
 
+def answered_by(e: Explanation, lang: str) -> str:
+    """Whose layers answered, and how far a copy was from the model itself."""
+    found = e.evidence
+    if found.twin is None:
+        return say(lang, "own layers") + (say(lang, "because", why=found.untuned) if found.untuned else "")
+    apart = [say(lang, f"apart {key}", d=number(found.agreement[key], 2))
+             for key in ("score", "gradient", "reading") if key in found.agreement]
+    if "cosine" in found.agreement:
+        apart.append(say(lang, "cosine", c=f"{found.agreement['cosine']:.5f}"))
+    measured = say(lang, "colon") + say(lang, "comma").join(apart) if apart else ""
+    return say(lang, "twin", name=found.twin) + measured
+
+
 def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
     """One sentence for a reader in a hurry."""
     model = visible(str(e.provenance.get("model") or ""), 60)

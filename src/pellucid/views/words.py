@@ -113,6 +113,13 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "energy unknown": ("energy: this machine does not tell (neither RAPL nor NVML)",
                        "能耗：本机不提供（无 RAPL 与 NVML）"),
     "joules": ("energy (J)", "能耗（J）"),
+    "precision": ("precision", "精度模式"), "answered": ("answered by", "计算者"),
+    "own layers": ("the model's own layers", "模型自身的层"), "because": (" ({why})", "（{why}）"),
+    "twin": ("a faster copy of the model ({name})", "模型的加速副本（{name}）"),
+    "apart score": ("scores apart by {d} at most", "得分最大相差 {d}"),
+    "apart gradient": ("gradients by {d}", "梯度相差 {d}"),
+    "apart reading": ("layer values by {d}", "层值相差 {d}"),
+    "cosine": ("cosine of gradients {c}", "梯度余弦 {c}"),
     "yes": ("yes", "是"), "no": ("no", "否"), "none": ("none", "无"),
     "font": ("Chinese letters need a font: install Noto Sans CJK", "中文需要字体：请安装 Noto Sans CJK"),
 }  # fmt: skip
