@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from pellucid.engine import passes
-from pellucid.engine.chunk import FEW
 from pellucid.engine.share import Piece
 from pellucid.words.target import Target
 
 if TYPE_CHECKING:
     from pellucid.engine.group import Group
+
+FEW = 3
+"""Up to this many rows of an example a prefix that runs once saves nothing; other examples join them instead."""
 
 
 def assemble(group: Group, batch: list[Piece]) -> tuple[passes.Order, list[dict[int, list[int]]]]:

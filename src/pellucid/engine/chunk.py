@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from pellucid.engine import memory
+from pellucid.engine import memory, predict
+from pellucid.engine.assemble import FEW
+from pellucid.engine.memory import Forecast
+from pellucid.engine.passes import Order
 from pellucid.engine.share import Piece
 from pellucid.words.errors import BudgetError
 
@@ -20,31 +26,95 @@ SCOUT_BYTES = 2 * 2**20
 SCOUT_ROWS = 8
 """Rows of the first chunk at most: a few kilobytes of token ids can take a hundred megabytes on the way."""
 
-FEW = 3
-"""Up to this many rows of an example a prefix that runs once saves nothing; other examples join them instead."""
+
+LITTLE = 32 * 2**20
+"""Bytes up to which nobody asks how much memory is free."""
 
 
-def room(group: Group) -> int:
+@dataclass(eq=False)
+class Known:
+    """What is known of the memory of one kind of pass.
+
+    `predicted` before any ran; `counted` bytes in the largest pass that was counted, which had `rows`.
+    """
+
+    predicted: Forecast | None = None
+    tried: bool = False
+    rows: int = 0
+    counted: int = 0
+
+    @property
+    def how(self) -> str:
+        """Where the chunk comes from: predicted, counted, or counted because the model is unpredictable."""
+        return "predicted" if self.predicted else "unpredictable" if self.tried else "counted"
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The prediction, raised where more was counted; else what was counted, by row."""
+        if self.predicted is None:
+            return Forecast(0, max(-(-self.counted // self.rows), 1)) if self.rows else None
+        over = self.counted / max(self.predicted.bytes(self.rows), 1)
+        if self.rows and over > 1:
+            return Forecast(int(over * self.predicted.fixed), int(over * self.predicted.per_row) + 1)
+        return self.predicted
+
+    def peak(self, rows: int) -> int:
+        """Counted bytes of a pass, from the count of another of its kind."""
+        shape = self.predicted or Forecast(0, 1)
+        return int(self.counted * shape.bytes(rows) / max(shape.bytes(self.rows), 1))
+
+
+def known(group: Group, widen: bool) -> Known:
+    """What is known of this group's passes so far."""
+    return group.facts.setdefault((*group.key, widen), Known())
+
+
+def room(group: Group, queue: Sequence[Piece]) -> int:
     """Rows that the next pass may hold; a BudgetError where not even one fits."""
-    if group.interacting or group.settings.strict:
-        return 1
+    budget, wanted = group.settings.budget, sum(p.n for p in queue)
     most = min(group.settings.chunk or memory.MOST_ROWS, group.facts.get((*group.key, "most"), memory.MOST_ROWS))
-    per_row = group.facts.get(group.key)
-    if per_row is None:
+    if group.interacting or group.settings.strict:
+        most = 1
+    wanted = min(wanted, most)
+    widen = group.may_widen() and group.facts.get(group.widen) is True and queue[0].q - queue[0].p > FEW
+    what = known(group, widen)
+    if not what.tried and predict.matters(group, wanted):
+        what.predicted, what.tried = predict.foresee(group, widen), True
+    forecast = what.forecast
+    if forecast is None:
         values = list(group.bundles[0].first.carrier.inputs.values())
         size = sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor)) + 1
-        return 1 if group.settings.budget is not None else min(most, max(SCOUT_BYTES // size, 1), SCOUT_ROWS)
-    have = memory.free_bytes(group.device) if group.settings.budget is None else group.settings.budget
-    fit = memory.rows_within(have, per_row, group.device)
+        return 1 if budget is not None else min(most, max(SCOUT_BYTES // size, 1), SCOUT_ROWS)
+    if budget is None and forecast.needed(wanted) <= LITTLE:
+        return most
+    have = memory.free_bytes(group.device) if budget is None else budget
+    fit = forecast.rows_within(have, group.device)
     if fit == 0:
-        raise too_small(int(memory.SAFETY * per_row), have)
+        raise too_small(forecast.needed(1), have)
     return min(most, fit)
+
+
+@contextmanager
+def counting(group: Group, order: Order) -> Iterator[None]:
+    """Count what a pass holds, if it is much larger than any of its kind before, and keep the tally."""
+    what, tally = known(group, order.widen), group.loop.tally
+    if order.n > 2 * what.rows:
+        with memory.Alive() as alive:
+            yield
+        made = 0 if order.rows is None else order.rows.untyped_storage().nbytes()  # before the count began
+        what.rows, what.counted = order.n, made + alive.peak
+    else:
+        yield
+    peak = what.peak(order.n)
+    if peak > (tally.peak or 0):
+        tally.peak, tally.foretold = peak, what.how
+        tally.predicted = what.predicted.bytes(order.n) if what.predicted is not None else None
 
 
 def fill(group: Group, queue: deque[Piece]) -> list[Piece]:
     """Fill one pass; with a prefix run once only rows of one example go together."""
     try:
-        space = room(group)
+        space = room(group, queue)
     except BudgetError as error:
         works = [w for piece in queue for w in piece.works]
         queue.clear()
@@ -74,6 +144,16 @@ def fill(group: Group, queue: deque[Piece]) -> list[Piece]:
     return batch
 
 
+def short(group: Group) -> BudgetError:
+    """The error for a single row that did not fit, with the bytes it needs as far as they are known."""
+    what = known(group, False)
+    if not what.tried:
+        what.predicted, what.tried = predict.foresee(group, False), True
+    forecast = what.forecast
+    return too_small(forecast.needed(1) if forecast else 0, memory.free_bytes(group.device))
+
+
 def too_small(need: int, have: int) -> BudgetError:
-    return BudgetError("budget.too_small", f"{have:,} bytes for activations", f"{need:,} bytes for one row",
+    return BudgetError("budget.too_small", f"{have:,} bytes for activations",
+                       f"{need:,} bytes for one row" if need > have else "more for one row than was free as it ran",
                        "free memory, raise budget=, or take a smaller input")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pellucid.engine import memory, passes, probe, tuning
 from pellucid.engine.assemble import assemble
-from pellucid.engine.chunk import fill, too_small
+from pellucid.engine.chunk import counting, fill, short
 from pellucid.engine.shadow import Unwritten, Watch, patched
 from pellucid.engine.share import Bundle, Piece
 from pellucid.words.errors import InputError, ModelError, PellucidError
@@ -48,7 +48,7 @@ class Group:
         if self.overrides and not self.site.is_input:
             self.layers.add(self.site)
         self.shape: Hashable = first.carrier.signature
-        self.key: tuple[Hashable, ...] = ("bytes", self.shape, self.site, self.gradients, self.change)
+        self.key: tuple[Hashable, ...] = ("bytes", *self.widen[1:], self.overrides, self.change)
         self.writes: Hashable = ("writes", self.site, self.change)
         self.buffer: Tensor | None = None
         self.asked: tuple[Hashable, ...] = (self.shape, self.site, self.gradients, self.readings, frozenset(scored))
@@ -107,14 +107,15 @@ class Group:
             if not alone and self._interact(order, outcome):
                 return self._redo(batch)
         except Exception as error:
-            short = memory.is_out_of_memory(error)
-            if not short and order is not None and order.widen and self.facts.get(self.widen):
+            full = memory.is_out_of_memory(error)
+            if not full and order is not None and order.widen and self.facts.get(self.widen):
                 self.facts[self.widen] = False  # what was proved for one score need not hold for another
                 return self._try(batch)
             if order is not None and not order.copy and passes.was_written(error):
                 self.facts[self.writes] = True
                 return self._try(batch)
-            error.__traceback__ = None if short else error.__traceback__
+            if full:
+                memory.without_frames(error)
             return error
         start = 0
         for piece, column in zip(batch, columns, strict=True):
@@ -141,13 +142,12 @@ class Group:
         loop.tally.passes += 1
         loop.tally.forwards += order.n
         escape = ("escape", patched(loop.original))
-        watch, meter = Watch(loop.original), memory.Meter()
+        watch = Watch(loop.original)
         with ExitStack() as stack:
             if escape not in self.facts:
                 stack.enter_context(watch.watching())
                 stack.enter_context(Unwritten(loop.model))
-            if self.key not in self.facts:
-                stack.enter_context(meter)
+            stack.enter_context(counting(self, order))
             stack.enter_context(loop.tally.clock.into("model"))
             outcome = tuning.answered(self, order)
         if outcome is None or not tuning.agrees(self, order, outcome):
@@ -155,8 +155,6 @@ class Group:
             return self._run(order)
         if outcome.wrote is not None:
             self.facts[self.writes] = outcome.wrote or self.facts.get(self.writes, False)
-        self.facts.setdefault(self.key, max(meter.peak(bool(self.gradients)) // order.n, 1))
-        loop.tally.peak = max(loop.tally.peak or 0, self.facts[self.key] * order.n)
         if self.facts.setdefault(escape, watch.escaped) and loop.tally.isolation != "guard":
             self.facts["guard"] = True
             return None
@@ -222,8 +220,7 @@ class Group:
             if rows > 1:
                 self.facts[(*self.key, "most")] = rows // 2
                 return [cut for piece in batch for cut in piece.cut(max(rows // 2, 1))]
-            per_row = self.facts.get(self.key, 0)
-            self.fail(works, too_small(int(memory.SAFETY * per_row), memory.free_bytes(self.device)))
+            self.fail(works, short(self))
         elif len({id(w) for w in works}) > 1:
             return [replace(alone, solo=True) for piece in batch for alone in piece.alone()]
         else:

@@ -1,13 +1,16 @@
-"""How many rows fit: the budget, what a row takes, and what to do when memory runs out."""
+"""How much memory there is, how much a pass holds, and what it looks like when it runs out."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from pellucid.engine.modes import Watching
 
@@ -15,46 +18,119 @@ COMFORT = 256 * 2**20
 """Bytes of activations a CPU pass aims at: larger chunks fall out of the cache and are not faster."""
 
 SAFETY = 1.7
-"""Real peak over counted bytes; 1.34 to 1.58 were measured on convolutional networks."""
+"""Real peak over counted bytes: kernels have work space and allocators gaps that no count sees."""
 
-CONTROL_GROUPS = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
 MOST_ROWS = 4096
 
 
-class Meter(Watching):
-    """Counts the bytes of every tensor that operations make, views left out."""
+@dataclass(frozen=True)
+class Forecast:
+    """What a pass holds at its peak: `fixed` bytes and `per_row` for every row."""
+
+    fixed: int
+    per_row: int
+
+    def bytes(self, rows: int) -> int:
+        return self.fixed + self.per_row * rows
+
+    def needed(self, rows: int) -> int:
+        """What must be free for so many rows."""
+        return int(SAFETY * self.bytes(rows))
+
+    def rows_within(self, budget: int, device: torch.device) -> int:
+        """The chunk: rows that a budget holds; 0 where not even one fits."""
+        each = max(self.per_row, 1)
+        most = int((budget / SAFETY - self.fixed) // each)
+        if device.type == "cpu":
+            most = min(most, max((COMFORT - self.fixed) // each, 1))
+        return max(min(most, MOST_ROWS), 0)
+
+
+class Alive(Watching):
+    """While open, counts the bytes of what operations made and somebody still holds: each storage once.
+
+    Parameters, and whatever else was there before, are not counted, nor are views. Works on tensors
+    with values and on fake ones. `peak` is the largest count.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.total, self.largest = 0, 0
+        self.peak = self.now = 0
+        self._held: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        if func.is_view:
+            return out
+        given = {id(a) for a in args} if func._schema.is_mutable else ()
         for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, Tensor) and not tensor._is_view():
-                size = tensor.numel() * tensor.element_size()
-                self.total += size
-                self.largest = max(self.largest, size)
+            if isinstance(tensor, Tensor) and tensor.layout is torch.strided and id(tensor) not in given:
+                storage = tensor.untyped_storage()
+                ref = StorageWeakRef(storage)
+                if ref.cdata not in self._held or self._held[ref.cdata][0].expired():
+                    size = storage.nbytes()
+                    self._held[ref.cdata] = (ref, size)
+                    self.now += size
+        if self.now > self.peak:
+            self._held = {key: pair for key, pair in self._held.items() if not pair[0].expired()}
+            self.now = sum(size for _, size in self._held.values())
+            self.peak = max(self.peak, self.now)
         return out
 
-    def peak(self, gradient: bool) -> int:
-        """What stays alive: everything while gradients are needed, else a layer with its neighbours."""
-        return self.total if gradient else min(self.total, 4 * self.largest)
 
+def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
+    """What a pass may take: half of what machine, control group and process limits leave free, 80 % of a GPU's.
 
-def free_bytes(device: torch.device) -> int:
-    """Half of the free memory of this machine or its control group, 80 % of a GPU's."""
+    `root` is where /proc and /sys are looked for.
+    """
     if device.type == "cuda":
         return int(0.8 * torch.cuda.mem_get_info(device)[0])
-    free = _meminfo()
-    for top, used in CONTROL_GROUPS:
-        limit, now = _number(Path("/sys/fs/cgroup") / top), _number(Path("/sys/fs/cgroup") / used)
-        if limit is not None and limit < 1 << 60:
-            free = min(free, max(limit - (now or 0), 0))
-    return free // 2
+    return min([_available(root), *_group_room(root), *_process_room(root)]) // 2
+
+
+def _available(root: Path) -> int:
+    found = _table(root / "proc/meminfo").get("MemAvailable:")
+    return 4 * 2**30 if found is None else found * 1024
+
+
+def _group_room(root: Path) -> Iterator[int]:
+    """What every control group around this process leaves, of both versions, from its own to the topmost."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = ["0::/"]
+    for line in lines:
+        number, kinds, path = (line.split(":", 2) + ["", ""])[:3]
+        if number != "0" and "memory" not in kinds.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("" if number == "0" else "memory")
+        # In a container the path may be the host's, of which only the end, or nothing, is to be seen here.
+        parts = [p for p in path.split("/") if p not in ("", "..")]
+        for k in range(len(parts), -1, -1):
+            yield from _left(top.joinpath(*parts[:k]))
+
+
+def _left(group: Path) -> Iterator[int]:
+    """The limit of one control group less what it uses; files kept in memory can be given up."""
+    names = (("memory.max", "memory.current", "inactive_file"), ("memory.high", "memory.current", "inactive_file"),
+             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"))
+    for limit, usage, kept in names:
+        most = _number(group / limit)
+        if most is not None and most < 1 << 60:
+            used = (_number(group / usage) or 0) - _table(group / "memory.stat").get(kept, 0)
+            yield max(most - max(used, 0), 0)
+
+
+def _process_room(root: Path) -> Iterator[int]:
+    """What RLIMIT_AS and RLIMIT_DATA leave of address space and data."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    for limit, used in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
+        soft, _ = resource.getrlimit(limit)
+        if soft != resource.RLIM_INFINITY:
+            yield max(soft - 1024 * _table(root / "proc/self/status").get(used, 0), 0)
 
 
 def _number(path: Path) -> int | None:
@@ -65,29 +141,37 @@ def _number(path: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _meminfo() -> int:
+def _table(path: Path) -> dict[str, int]:
+    """Lines of a name and a number."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        pairs = [line.split()[:2] for line in path.read_text().splitlines()]
     except OSError:
-        return 4 * 2**30
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 4 * 2**30)
+        return {}
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
 
-def rows_within(budget: int, per_row: int, device: torch.device) -> int:
-    """The chunk: rows of `per_row` counted bytes that a budget holds; 0 where not even one fits."""
-    most = int(budget // (SAFETY * max(per_row, 1)))
-    if device.type == "cpu":
-        most = min(most, max(COMFORT // max(per_row, 1), 1))
-    return min(most, MOST_ROWS)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """torch's and Python's ways to say that memory ran out, the CPU allocator's text among them."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in str(error) or "not enough memory" in str(error) or "out of memory" in str(error)
-    )
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(text in str(error) for text in SHORT):
+            return True
+        error = error.__cause__
+    return False
+
+
+SHORT = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory", "bad_alloc",
+         "could not create a memory object")
+"""How allocators and the libraries that call them say it."""
+
+
+def without_frames(error: BaseException) -> None:
+    """Let go of what the frames of an error, and of those behind it, still hold."""
+    behind: BaseException | None = error
+    while behind is not None:
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
 
 
 def release(device: torch.device) -> None:

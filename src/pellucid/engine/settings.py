@@ -67,6 +67,8 @@ class Tally:
     interact: bool = False
     widened: bool = False
     peak: int | None = None
+    predicted: int | None = None
+    foretold: str = ""
     clock: Clock = field(default_factory=Clock)
     methods: list[float] = field(default_factory=list[float])
     joules: float | None = None
