@@ -31,6 +31,10 @@ LITTLE = 32 * 2**20
 """Bytes up to which nobody asks how much memory is free."""
 
 
+OFF = 1.1
+"""A count this much above what was predicted is believed instead."""
+
+
 @dataclass(eq=False)
 class Known:
     """What is known of the memory of one kind of pass.
@@ -53,9 +57,10 @@ class Known:
         """The prediction, raised where more was counted; else what was counted, by row."""
         if self.predicted is None:
             return Forecast(0, max(-(-self.counted // self.rows), 1)) if self.rows else None
-        over = self.counted / max(self.predicted.bytes(self.rows), 1)
-        if self.rows and over > 1:
-            return Forecast(int(over * self.predicted.fixed), int(over * self.predicted.per_row) + 1)
+        foretold = max(self.predicted.bytes(self.rows), 1)
+        if self.counted > OFF * foretold:
+            return Forecast(*(-(-part * self.counted // foretold)
+                              for part in (self.predicted.fixed, self.predicted.per_row)))
         return self.predicted
 
     def peak(self, rows: int) -> int:

@@ -64,18 +64,24 @@ class Alive(Watching):
             return out
         given = {id(a) for a in args} if func._schema.is_mutable else ()
         for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, Tensor) and tensor.layout is torch.strided and id(tensor) not in given:
-                storage = tensor.untyped_storage()
-                ref = StorageWeakRef(storage)
-                if ref.cdata not in self._held or self._held[ref.cdata][0].expired():
-                    size = storage.nbytes()
-                    self._held[ref.cdata] = (ref, size)
-                    self.now += size
+            if id(tensor) not in given:
+                self.hold(tensor)
         if self.now > self.peak:
             self._held = {key: pair for key, pair in self._held.items() if not pair[0].expired()}
             self.now = sum(size for _, size in self._held.values())
             self.peak = max(self.peak, self.now)
         return out
+
+    def hold(self, tensor: Any) -> None:
+        """Count a tensor's storage, unless it is counted already."""
+        if not isinstance(tensor, Tensor) or tensor.layout is not torch.strided:
+            return
+        storage = tensor.untyped_storage()
+        ref = StorageWeakRef(storage)
+        if ref.cdata not in self._held or self._held[ref.cdata][0].expired():
+            size = storage.nbytes()
+            self._held[ref.cdata] = (ref, size)
+            self.now += size
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int:

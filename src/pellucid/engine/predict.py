@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from pellucid.engine import passes, probe, shadow
 from pellucid.engine.assemble import assemble
@@ -71,7 +72,7 @@ def foresee(group: Group, widen: bool) -> Forecast | None:
             copy = shadow.cast(model)
             with _quiet(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
                 _empty(copy, mode)
-                with Alive() as alive, watch.watching():
+                with _Ghosts(mode) as alive, watch.watching():
                     passes.run(copy, _with(order, rows, widen, mode), group.axes)
             found.append(alive.peak)
         if watch.escaped:
@@ -80,6 +81,37 @@ def foresee(group: Group, widen: bool) -> Forecast | None:
         return None
     per_row = max((found[1] - found[0]) // 2, 1)
     return Forecast(max(found[0] - 2 * per_row, 0), per_row)
+
+
+class _Ghosts(Alive):
+    """The count on tensors without values, with the work space that some kernels keep for their backward.
+
+    torch then gives that space no size, since only the kernel knows it: such an operation is run once for real.
+    """
+
+    def __init__(self, mode: Any) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        if isinstance(out, tuple) and any(map(_lacks, out)):
+            with torch._C._DisableTorchDispatch():
+                real = func(*tree_map(_zeros, args), **tree_map(_zeros, kwargs or {}))
+            with self.mode:
+                out = tuple(torch.empty_like(r, device=o.device) if _lacks(o) and isinstance(r, Tensor) else o
+                            for o, r in zip(out, real, strict=True))
+            for tensor in out:
+                self.hold(tensor)
+        return out
+
+
+def _lacks(thing: Any) -> bool:
+    return isinstance(thing, Tensor) and thing.numel() == 0
+
+
+def _zeros(thing: Any) -> Any:
+    return torch.zeros(thing.shape, dtype=thing.dtype) if isinstance(thing, Tensor) else thing
 
 
 def _foreign(model: nn.Module) -> bool:
