@@ -28,6 +28,7 @@ from pellucid.words.errors import OptionError, PellucidError, TargetError
 from pellucid.words.explanation import Evidence, Explanation, Recipe
 from pellucid.words.features import Features
 from pellucid.words.method import Method
+from pellucid.words.size import size
 from pellucid.words.target import Class, Predicted, Target
 
 Answer = Explanation | PellucidError
@@ -62,7 +63,7 @@ def explain(
     features: str | Tensor | Features | None = None,
     baseline: Any = None,
     seed: int = 0,
-    budget: int | None = None,
+    budget: int | str | None = None,
     chunk: int | None = None,
     strict: bool = False,
     precision: str = "auto",
@@ -82,8 +83,8 @@ def explain(
     value: a layout's name (`pixels`, `patches:8`, `superpixels`, `tokens`, `words`, `columns`) or a
     segmentation. `baseline` is what stands for "switched off": a name, a colour, a value, a list to
     average over, or `draws:20` to average over rows of a table's background. `seed` makes random draws
-    repeatable. `budget` bytes bound the memory of a pass, `chunk` its rows; `strict` makes results
-    equal bit for bit whatever shares the passes; `profile` waits for a GPU after each pass, so that
+    repeatable. `budget` (bytes, or "2GB") bounds the memory of a pass, `chunk` its rows; `strict` makes
+    results equal bit for bit whatever shares the passes; `profile` waits for a GPU after each pass, so that
     `evidence.time` is exact there too; `progress` is called with the rows answered and the rows asked
     for so far. `precision` says who may answer: `exact` the model's own layers, `auto` for large questions
     a copy that was proved to compute the same faster (and rounds differently), `fast` that copy always, in
@@ -101,7 +102,8 @@ def explain(
     if not inputs or not names:
         raise OptionError("input.empty", "nothing to explain", "at least one input and one method", "give one")
     wanted = _per_input(target, len(inputs), many is not None)
-    settings = Settings(budget, chunk, strict, progress, profile, precision)
+    room = None if budget is None else size(budget)
+    settings = Settings(room, chunk, strict, progress, profile, precision)
     alone = many is None and not isinstance(method, list)
     examples: list[Any] = []
     reading: list[float] = []

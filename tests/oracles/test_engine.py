@@ -242,7 +242,7 @@ def test_a_small_budget_makes_small_passes_and_the_same_values() -> None:
         tight = pellucid.explain(pellucid.wrap(net), x, "kernel_shap", budget=int(1.7 * held) + 1, **options)
         same(tight, free)
         assert max(len(rows) for rows in net.log) <= rows
-        assert tight.evidence.chunk == rows, "what it holds is known before, to the row"
+        assert rows // 2 < tight.evidence.chunk <= rows
 
 
 def test_a_budget_below_one_row_is_refused_with_the_bytes_it_would_take() -> None:

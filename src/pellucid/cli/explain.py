@@ -89,6 +89,7 @@ def explain(
     """
     lang = output.language(lang)
     from pellucid.cli import inputs, writing
+    from pellucid.words.size import size
 
     places = [writing.check(path) for path in out or []]
     methods = method or []
@@ -193,21 +194,6 @@ def in_language(subject: Subject, target: str | None, lang: str) -> tuple[Subjec
     if target is not None:
         target = " - ".join(pairs.get(part.strip(), part) for part in target.split(" - "))
     return replace(subject, labels=theirs), target
-
-
-def size(text: str) -> int:
-    """Bytes from 2GB, 500 MB, 1.5GiB or a plain number."""
-    import re
-
-    from pellucid.words.errors import OptionError
-
-    units = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
-             "k": 2**10, "m": 2**20, "g": 2**30, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
-    parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
-    if parts is None or parts[2].lower() not in units or float(parts[1]) <= 0:
-        raise OptionError("option.value", f"--budget {text[:40]}", "a size such as 500MB or 2GB",
-                          "write a number and its unit")
-    return int(float(parts[1]) * units[parts[2].lower()])
 
 
 def _flat(answers: Any) -> list[tuple[str, Explanation | PellucidError]]:

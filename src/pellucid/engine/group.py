@@ -215,6 +215,7 @@ class Group:
         works = [w for piece in batch for w in piece.works]
         rows = sum(p.n for p in batch)
         if memory.is_out_of_memory(error):
+            self.buffer = None
             memory.release(self.device)
             self.loop.tally.retries += 1
             if rows > 1:

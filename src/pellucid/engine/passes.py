@@ -141,7 +141,7 @@ class _Pass:
                 self._differentiate()
         self.outcome.readings = {s: self._rows_first(s, self.values[s].detach()) for s in order.readings}
         for site, value in self.outcome.readings.items():
-            if order.rows is not None and value.untyped_storage().data_ptr() == order.rows.untyped_storage().data_ptr():
+            if order.rows is not None and value.untyped_storage()._cdata == order.rows.untyped_storage()._cdata:
                 self.outcome.readings[site] = value.clone()  # the next pass overwrites the rows
         if self.given is not None:
             self.outcome.wrote = self.given._version != self.version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from torch.utils._pytree import tree_map
 from pellucid.engine import passes, probe, shadow
 from pellucid.engine.assemble import assemble
 from pellucid.engine.capture import parts
-from pellucid.engine.memory import COMFORT, Alive, Forecast, free_bytes
+from pellucid.engine.memory import COMFORT, MOST_ROWS, Alive, Forecast, free_bytes
 from pellucid.engine.share import Piece
 from pellucid.words.target import Class, Contrast, Function, Predicted, Target
 
@@ -27,14 +28,23 @@ KEPT = 8
 """Values that a model may keep for every value of a layer, in the guess of whether predicting is worth its time."""
 
 
+RUNS = (2, MOST_ROWS)
+"""Rows of the two runs without values."""
+
+
+DEAR = 16
+"""How much more must be at stake where torch's compiler, which shapes alone are run with, is not loaded yet:
+that takes seconds, once in a process."""
+
+
 def matters(group: Group, rows: int) -> bool:
     """Whether so many rows could fill what a pass may take, so that knowing it before is worth the time."""
-    budget, size = group.settings.budget, guess(group)
-    if budget is not None:
-        return rows * size > budget
-    if rows > 1:
-        return rows * size > COMFORT
-    return size > COMFORT and size > free_bytes(group.device)
+    stake = rows * guess(group)
+    if "torch._dynamo" not in sys.modules:
+        stake //= DEAR
+    if group.settings.budget is not None:
+        return stake > group.settings.budget
+    return stake > COMFORT and (rows > 1 or stake > free_bytes(group.device))
 
 
 def guess(group: Group) -> int:
@@ -54,55 +64,72 @@ def guess(group: Group) -> int:
 
 
 def foresee(group: Group, widen: bool) -> Forecast | None:
-    """Fixed and per-row bytes of this group's passes, from one run with two rows and one with four, without values.
+    """Fixed and per-row bytes of this group's passes, from two runs of the pass without values.
 
-    None where the model cannot be run so: it reads values on the way, has operations of its own that know no
-    shapes, is compiled or scripted, or calls functions that somebody put on it, which must not see such tensors.
+    The peak is a convex function of the rows (of several moments the fullest), so that the line through few
+    rows and the most rows lies above it. None where the model cannot be run so: it reads values on the way,
+    has operations of its own that know no shapes, is compiled or scripted, or carries functions that somebody
+    put on it, which must not see such tensors.
     """
-    model = group.loop.model
-    if group.facts.get("guard") or _foreign(model):
+    if group.facts.get("guard") or _foreign(group.loop.model):
         return None
     try:
-        from torch._subclasses.fake_tensor import FakeTensorMode
-
         order, _ = assemble(group, [Piece(group.bundles[0], 0, 1, 0, 1)])
-        watch = shadow.Watch(group.loop.original)
-        found: list[int] = []
-        for rows in (2, 4):
-            copy = shadow.cast(model)
-            with _quiet(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
-                _empty(copy, mode)
-                with _Ghosts(mode) as alive, watch.watching():
-                    passes.run(copy, _with(order, rows, widen, mode), group.axes)
-            found.append(alive.peak)
-        if watch.escaped:
-            return None
+        kernels: dict[Any, bool] = {}
+        few, most = RUNS
+        low = _peak(group, order, widen, few, kernels)
+        if any(kernels.values()):  # what is run for real must be small
+            most = 2 * few
+        per_row = max(-((low - _peak(group, order, widen, most, kernels)) // (most - few)), 1)
     except Exception:  # whatever a model does with tensors that have no values, the real pass will tell
         return None
-    per_row = max((found[1] - found[0]) // 2, 1)
-    return Forecast(max(found[0] - 2 * per_row, 0), per_row)
+    return Forecast(max(low - few * per_row, 0), per_row)
+
+
+def _peak(group: Group, order: passes.Order, widen: bool, rows: int, kernels: dict[Any, bool]) -> int:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    copy, watch = shadow.cast(group.loop.model), shadow.Watch(group.loop.original)
+    with _quiet(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        _empty(copy, mode)
+        with _Ghosts(mode, kernels) as alive, watch.watching():
+            passes.run(copy, _with(order, rows, widen, mode), group.axes)
+    if watch.escaped:
+        raise RuntimeError("the copy ran the original")
+    return alive.peak
+
+
+def _foreign(model: nn.Module) -> bool:
+    """Whether something would run that is not a plain module's own forward."""
+    return bool(shadow.patched(model)) or any(
+        isinstance(m, torch.jit.ScriptModule) or hasattr(m, "_orig_mod") or m._forward_hooks or m._forward_pre_hooks
+        for m in model.modules())
 
 
 class _Ghosts(Alive):
     """The count on tensors without values, with the work space that some kernels keep for their backward.
 
-    torch then gives that space no size, since only the kernel knows it: such an operation is run once for real.
+    torch may give that space no size, since only the kernel knows it: such a kernel is run for real. `kernels`
+    learns which have work space and which only leave something empty.
     """
 
-    def __init__(self, mode: Any) -> None:
+    def __init__(self, mode: Any, kernels: dict[Any, bool]) -> None:
         super().__init__()
-        self.mode = mode
+        self.mode, self.kernels = mode, kernels
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = super().__torch_dispatch__(func, types, args, kwargs)
-        if isinstance(out, tuple) and any(map(_lacks, out)):
-            with torch._C._DisableTorchDispatch():
-                real = func(*tree_map(_zeros, args), **tree_map(_zeros, kwargs or {}))
-            with self.mode:
-                out = tuple(torch.empty_like(r, device=o.device) if _lacks(o) and isinstance(r, Tensor) else o
-                            for o, r in zip(out, real, strict=True))
-            for tensor in out:
-                self.hold(tensor)
+        if not (isinstance(out, tuple) and any(map(_lacks, out)) and self.kernels.get(func, True)):
+            return out
+        with torch._C._DisableTorchDispatch():
+            real = func(*tree_map(_zeros, args), **tree_map(_zeros, kwargs or {}))
+        space = [_lacks(o) and isinstance(r, Tensor) and r.numel() > 0 for o, r in zip(out, real, strict=True)]
+        self.kernels[func] = any(space)
+        with self.mode:
+            out = tuple(torch.empty(r.shape, dtype=r.dtype, device=o.device) if s else o
+                        for o, r, s in zip(out, real, space, strict=True))
+        for tensor in out:
+            self.hold(tensor)
         return out
 
 
@@ -112,13 +139,6 @@ def _lacks(thing: Any) -> bool:
 
 def _zeros(thing: Any) -> Any:
     return torch.zeros(thing.shape, dtype=thing.dtype) if isinstance(thing, Tensor) else thing
-
-
-def _foreign(model: nn.Module) -> bool:
-    """Whether something would run that is not a plain module's own forward."""
-    return bool(shadow.patched(model)) or any(
-        isinstance(m, torch.jit.ScriptModule) or hasattr(m, "_orig_mod") or m._forward_hooks or m._forward_pre_hooks
-        for m in model.modules())
 
 
 def _empty(copy: nn.Module, mode: Any) -> None:
