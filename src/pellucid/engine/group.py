@@ -48,7 +48,8 @@ class Group:
         if self.overrides and not self.site.is_input:
             self.layers.add(self.site)
         self.shape: Hashable = first.carrier.signature
-        self.key: tuple[Hashable, ...] = ("bytes", *self.widen[1:], self.overrides, self.change)
+        self.kind: tuple[Hashable, ...] = ("bytes", *self.widen[1:], self.overrides, self.change)
+        self.key = self.kind
         self.writes: Hashable = ("writes", self.site, self.change)
         self.buffer: Tensor | None = None
         self.asked: tuple[Hashable, ...] = (self.shape, self.site, self.gradients, self.readings, frozenset(scored))
@@ -85,7 +86,7 @@ class Group:
 
     def _take(self, choice: tuning.Choice) -> None:
         """From here on these layers answer; their rows take memory of their own."""
-        self.choice, self.key = choice, (*self.key[:5], choice.name)
+        self.choice, self.key = choice, (*self.kind, choice.name)
 
     def may_widen(self) -> bool:
         if not self.overrides or self.site.is_input or self.settings.strict:

@@ -71,10 +71,11 @@ def foresee(group: Group, widen: bool) -> Forecast | None:
     has operations of its own that know no shapes, is compiled or scripted, or carries functions that somebody
     put on it, which must not see such tensors.
     """
-    if group.facts.get("guard") or _foreign(group.loop.model):
+    if group.facts.get("guard") or _foreign(group.choice.model):
         return None
     try:
         order, _ = assemble(group, [Piece(group.bundles[0], 0, 1, 0, 1)])
+        order = replace(order, half=group.choice.half)
         kernels: dict[Any, bool] = {}
         few, most = RUNS
         low = _peak(group, order, widen, few, kernels)
@@ -89,7 +90,7 @@ def foresee(group: Group, widen: bool) -> Forecast | None:
 def _peak(group: Group, order: passes.Order, widen: bool, rows: int, kernels: dict[Any, bool]) -> int:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    copy, watch = shadow.cast(group.loop.model), shadow.Watch(group.loop.original)
+    copy, watch = shadow.cast(group.choice.model), shadow.Watch(group.loop.original)
     with _quiet(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
         _empty(copy, mode)
         with _Ghosts(mode, kernels) as alive, watch.watching():

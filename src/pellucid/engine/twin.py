@@ -95,9 +95,9 @@ def _laid_out(model: nn.Module, found: Sequence[Fold], laid: bool) -> nn.Module:
 
 def _fits(model: nn.Module, carrier: Carrier, budget: int) -> bool:
     """True where a budget holds one row in float64."""
-    with memory.Meter() as meter:
+    with memory.Alive() as alive:
         passes.run(cast(model), passes.Order(carrier.inputs, 1, Site(), None))
-    return 2 * memory.SAFETY * meter.peak(False) <= budget
+    return 2 * memory.SAFETY * alive.peak <= budget
 
 
 def _order(carrier: Carrier, site: Site, device: torch.device) -> passes.Order:
