@@ -32,7 +32,7 @@ async def integrated_gradients(
     gap = case.difference
 
     def measure(slope: Tensor) -> Tensor:
-        return case.features.gather(gap * slope)
+        return case.features.gather(gap * slope, gap.dim())
 
     def slopes(t: Tensor, weights: Tensor) -> Ask:
         return case.gradient(case.line(t), weights=weights)

@@ -69,32 +69,36 @@ async def integral(
     Without `steps`, trapezoid rules of 9, 17, 33, … points reuse each other's points until they agree:
     the last change and half of the one before it are at most tolerance · ‖A‖ over `measure` of the
     value, and `veto` has no objection. The change before counts because at a kink one change can be
-    small by luck, two in a row hardly. Beyond `limit` points the last rule is returned with the note
-    `converged.not`.
+    small by luck, two in a row hardly; it does not where the changes shrink so fast (to a third, then to
+    a quarter) that nothing on the road can be a kink. Beyond `limit` points the last rule is returned
+    with the note `converged.not`. `measure` takes values with further axes before their own.
     """
     if steps is not None:
         nodes, weights = gauss_legendre(steps)
         return Estimate((await integrand(nodes, weights[None]))[0], None, None)
     nodes, weights = nested_start()
     coarsest, coarse, fine = await integrand(nodes, weights)
-    n = FIRST
+    n, earlier = FIRST, 0.0
     while True:
-        moved, error = _compared(coarsest, coarse, fine, measure)
-        values = measure(fine)
-        agreed = moved <= tolerance * float(values.norm()) and not veto(values)
+        last, before = fine - coarse, (coarse - coarsest) / 2
+        measured = measure(torch.stack([fine, last, before]))
+        size, moved, half = measured.reshape(3, -1).norm(dim=1).tolist()
+        smooth = moved <= half / 2 and 2 * half <= earlier / 3
+        allowed = tolerance * size
+        agreed = moved <= allowed and (smooth or half <= allowed) and not veto(measured[0])
         if agreed or 2 * n - 1 > limit:
+            error = last if smooth else torch.where(last.abs() >= before.abs(), last, before)
             return Estimate(fine, error, torch.zeros_like(fine), () if agreed else ("converged.not",))
+        earlier = 2 * half
         nodes, weights = between(n)
         coarsest, coarse, fine = coarse, fine, fine / 2 + (await integrand(nodes, weights))[0]
         n = 2 * n - 1
 
 
-def _compared(
-    coarsest: Tensor, coarse: Tensor, fine: Tensor, measure: Callable[[Tensor], Tensor] = lambda value: value
-) -> tuple[float, Tensor]:
-    """How far three nested rules are apart, over `measure`, and the signed error of the finest."""
+def _compared(coarsest: Tensor, coarse: Tensor, fine: Tensor) -> tuple[float, Tensor]:
+    """How far three nested rules are apart, and the signed error of the finest."""
     last, before = fine - coarse, (coarse - coarsest) / 2
-    moved = max(float(measure(last).norm()), float(measure(before).norm()))
+    moved = max(float(last.norm()), float(before.norm()))
     return moved, torch.where(last.abs() >= before.abs(), last, before)
 
 
