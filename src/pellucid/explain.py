@@ -292,7 +292,7 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
         chosen=plan.why,
         precision="exact" if settings.exact else settings.precision, twin=tally.twin, agreement=dict(tally.agreement),
         untuned="; ".join(tally.untuned))
-    verdict = judge.verdict(values, found, result.score, result.baseline, residual, evidence,
+    verdict = judge.verdict(values, found, place, result.score, result.baseline, residual, evidence,
                             plan.options.get("tolerance"))
     return Explanation(
         values, place, plan.method.name, target.describe(plan.subject.labels), result.score, elements, error,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pellucid.numbers.estimate import Estimate
+from pellucid.numbers.sequential import WIDTH
 from pellucid.words.explanation import Evidence, Finding, Verdict
 from pellucid.words.features import Features
 
@@ -31,6 +32,12 @@ def error_of(found: Estimate, place: Features, values: Tensor) -> Tensor | None:
     return torch.sqrt(d**2 + (d**2).mean() + s**2).to(values.dtype)
 
 
+def _part(error: Tensor | None, place: Features, values: Tensor) -> float:
+    """The norm of an error over features, in units of the values' norm; infinite where it is unknown."""
+    scale = float(values.double().norm())
+    return math.inf if error is None or not scale else float(_laid(error.detach().cpu(), place, values).norm()) / scale
+
+
 def _laid(error: Tensor, place: Features, values: Tensor) -> Tensor:
     if error.dim() == 0:
         return error.expand(values.shape)
@@ -40,15 +47,25 @@ def _laid(error: Tensor, place: Features, values: Tensor) -> Tensor:
 
 
 def verdict(
-    values: Tensor, found: Estimate, score: float, baseline: float | None, residual: float | None,
+    values: Tensor, found: Estimate, place: Features, score: float, baseline: float | None, residual: float | None,
     evidence: Evidence, tolerance: float | None,
 ) -> Verdict:
     """Pass, warn or fail, each reason with a stable code and what to do."""
     reasons: list[Finding] = []
+    asked = "" if tolerance is None else f", {tolerance:.2%} was asked for"
     if "converged.not" in found.notes:
         reasons.append(Finding(
-            "converged.not", "warn", "the integral moved by more than the tolerance at its last step",
+            "converged.not", "warn",
+            f"the integral still moved by {_part(found.numerical, place, values):.2%} of the values{asked}",
             "raise limit=, or read the error bars"))
+    if "interval.wide" in found.notes:
+        wide = WIDTH * _part(found.sampling, place, values)
+        more = "" if tolerance is None or not math.isfinite(wide) else f" about {math.ceil((wide / tolerance)**2)}-fold"
+        reasons.append(Finding(
+            "interval.wide", "warn",
+            (f"two standard errors are {wide:.2%} of the values{asked}" if math.isfinite(wide)
+             else f"so few samples do not tell their error{asked}"),
+            f"raise samples={more}, or read the error bars"))
     if "samples.few" in found.notes:
         reasons.append(Finding(
             "samples.few", "warn", "too few samples for so many features: the values are not settled",

@@ -179,9 +179,11 @@ def test_points_are_the_same_rows_wherever_they_are_cut(seed: int, cuts: list[in
 @settings(max_examples=30, deadline=None)
 def test_random_coalitions_are_the_same_wherever_they_are_cut(seed: int, cuts: list[int]) -> None:
     from pellucid.methods.shapley import Every, Paired
+    from pellucid.numbers.coalitions import Pairs
 
     layout = units((7,))
-    for masks in (Paired(7, seed, 64, 64), Every(7, 3, 64)):
+    numbered, numberless = (Pairs(n, seed, ()).grown(60)[0] for n in (7, 90))
+    for masks in (Paired(numbered, 20, 64), Paired(numberless, 20, 64), Every(7, 3, 64)):
         places = sorted({0, 64, *cuts})
         pieces = [masks.block(layout, a, b) for a, b in pairwise(places)]
         assert torch.equal(torch.cat(pieces), masks.block(layout, 0, 64))

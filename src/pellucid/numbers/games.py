@@ -1,4 +1,4 @@
-"""Cooperative games: Shapley values, the Shapley kernel and its coalitions."""
+"""Cooperative games: Shapley values and the Shapley kernel."""
 
 from __future__ import annotations
 
@@ -32,23 +32,7 @@ def bits(numbers: Tensor, n: int) -> Tensor:
     return (numbers[:, None] >> torch.arange(n)) % 2 == 1
 
 
-def size_weights(n: int) -> Tensor:
-    """How the Shapley kernel divides its mass over the sizes 1 to n - 1 of a coalition, sum 1."""
-    k = torch.arange(1, n, dtype=torch.float64)
-    weight = (n - 1) / (k * (n - k))
-    return weight / weight.sum()
-
-
 def kernel(sizes: Tensor, n: int) -> Tensor:
     """The Shapley kernel (n - 1) / (C(n, k) · k · (n - k)) for coalitions of size k, 0 < k < n."""
     table = [0.0] + [(n - 1) / (math.comb(n, k) * k * (n - k)) for k in range(1, n)] + [0.0]
     return torch.tensor(table, dtype=torch.float64)[sizes]
-
-
-def paired_coalitions(n: int, pairs: int, seed: int) -> Tensor:
-    """Coalitions drawn by the kernel, each followed by its complement: bool (2 · pairs, n)."""
-    generator = torch.Generator().manual_seed(seed)
-    sizes = torch.multinomial(size_weights(n), pairs, replacement=True, generator=generator) + 1
-    ranks = torch.rand(pairs, n, generator=generator).argsort(1).argsort(1)
-    masks = ranks < sizes[:, None]
-    return torch.stack([masks, ~masks], 1).flatten(0, 1)

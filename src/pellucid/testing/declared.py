@@ -108,7 +108,7 @@ def complete(method: Method, options: Options) -> None:
     for known in (vector(), picture()):
         e = known.asked(method, options)
         change, total = known.change(options, method), float(e.values.double().sum())
-        adaptive = e.recipe.get("tolerance") if e.recipe.get("steps") is None else None
+        adaptive = e.recipe.get("tolerance") if e.recipe.get("steps", 0) is None else None
         allowed = max(EXACT, 2 * (adaptive or 0.0)) * max(abs(change), float(e.values.norm()))
         assert abs(total - change) <= allowed, (
             f"[COMPLETE] {method.name}: the values sum to {total:.6g}, the score changes by {change:.6g} "
