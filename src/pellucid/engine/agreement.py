@@ -77,8 +77,11 @@ def _relative(a: Tensor, b: Tensor) -> float:
 
 
 def refused(found: Mapping[str, float], half: bool) -> str:
-    """Why these deviations are too large; nothing where they are not."""
-    score = found.get("spread" if half else "score", 0.0)
+    """Why these deviations are too large; nothing where they are not.
+
+    Of a pass with gradients the score is only told, of one without it is what is explained.
+    """
+    score = found.get("spread" if half and "cosine" not in found else "score", 0.0)
     what = "bfloat16" if half else "the twin"
     if not score <= (HALF_SCORE if half else SCORE):
         return f"{what} moved the scores by {score:.1e}"

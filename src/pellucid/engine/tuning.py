@@ -106,8 +106,9 @@ def _with(group: Group, twin: Twin) -> Choice:
     if loop.twins.get(group.shape, (None,))[0] is not twin:
         loop.twins[group.shape] = (twin, cast(twin.model))
     half = agreement.half_on(group.device) if loop.settings.precision == "fast" else ""
-    if half and loop.facts.get(("half refused", *group.asked), (None,))[0] == twin.weights:
-        half = ""
+    told = loop.facts.get(("half refused", *group.asked))
+    if half and told is not None and told[0] == twin.weights:
+        half, loop.tally.untuned[told[1]] = "", None
     grouped = any(isinstance(m, _ConvNd) and m.groups > 1 for m in loop.model.modules())
     if group.gradients and grouped:
         half = ""  # convolutions by groups were slower backwards
@@ -165,9 +166,15 @@ def agrees(group: Group, order: passes.Order, outcome: passes.Outcome) -> bool:
     if facts.get(key, (None,))[0] != twin.weights:
         some, last = agreement.first(order, choice.half), tally.clock.last
         with tally.clock.into("checks"):
-            found = agreement.measured(outcome, passes.run(group.loop.model, some, group.axes), some.n, twin.scale)
+            truth = passes.run(group.loop.model, some, group.axes)
+            found = agreement.measured(outcome, truth, some.n, twin.scale)
+            why = agreement.refused(found, bool(choice.half))
+            if why and some.n < order.n:  # rows that look at each other answer differently in other company
+                alone = passes.run(choice.model, replace(some, half=choice.half), group.axes)
+                found = agreement.measured(alone, truth, some.n, twin.scale)
+                why = agreement.refused(found, bool(choice.half))
         tally.clock.last = last
-        if why := agreement.refused(found, bool(choice.half)):
+        if why:
             tally.untuned[why] = None
             facts[("half refused" if choice.half else "twin refused", *group.asked)] = (twin.weights, why)
             return False

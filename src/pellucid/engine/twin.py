@@ -38,12 +38,17 @@ class Twin:
 
 
 def state(model: nn.Module) -> Hashable:
-    """What tells that weights were written: version counters, and sums for what is written through `.data`."""
+    """What tells that weights were written: version counters, and two sums for what is written through `.data`.
+
+    One of them depends on the order of the numbers.
+    """
     given = [t.detach() for t in (*model.parameters(), *model.buffers())
              if t.is_floating_point() and t.layout is torch.strided and not t.is_quantized]
     with torch.no_grad():
-        sums: list[float] = torch.stack([t.sum(dtype=torch.float32).cpu() for t in given]).tolist() if given else []
-    return versions(model), tuple(t.data_ptr() for t in given), tuple(map(repr, sums))
+        flat = [t.flatten() for t in given]
+        sums = [s for t in flat for s in (t.sum(), torch.dot(t[1:], t[:-1]))]
+        told: list[float] = torch.stack([s.double().to(sums[0].device) for s in sums]).tolist() if sums else []
+    return versions(model), tuple(t.data_ptr() for t in given), tuple(map(repr, told))
 
 
 def built(model: nn.Module, case: Case, weights: Hashable, facts: dict[Any, Any], budget: int | None) -> Twin:
