@@ -35,6 +35,7 @@ SMALL = 100_000
 
 FEW, SMALL_ONE = "too few rows to pay for the proof", "a small model, with nothing to gain"
 
+
 @dataclass(frozen=True, eq=False)
 class Choice:
     """Who answers a group of questions: the twin, or the shadow as it is (`twin` is None)."""
