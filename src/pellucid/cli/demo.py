@@ -23,7 +23,7 @@ def demo(
     json: output.Json = False,
     no_progress: output.Quiet = False,
 ) -> int:
-    """Explain pictures, sentences and table rows with small models, and write a report.
+    """Explain a picture, a sentence, a table row, and write a report.
 
     Takes under a minute and needs no network.
     """

@@ -10,7 +10,7 @@ SIGNS = {"pass": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red
 
 
 def doctor(json: output.Json = False, no_progress: output.Quiet = False) -> int:
-    """Check versions, builds, devices, memory and fonts, and say what to do.
+    """Check versions, devices, memory, fonts, and say what to do.
 
     Exit code 1 where something is broken; warnings and missing extras leave it 0.
     """

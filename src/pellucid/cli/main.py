@@ -51,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     end = args.index("--") if "--" in args else len(args)
     debug, machine = "--debug" in args[:end], "--json" in args[:end]
     args = [a for i, a in enumerate(args) if a != "--debug" or i > end]
+    # The overview is plain text, so that it is there at once; a verb's own help is worth loading rich for.
+    app.rich_markup_mode = "rich" if args and not args[0].startswith("-") else None
     try:
         code = app(args, prog_name="pellucid", standalone_mode=False)
         sys.stdout.flush()

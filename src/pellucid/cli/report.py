@@ -17,7 +17,7 @@ def report(
     lang: output.Lang = "en",
     json: output.Json = False,
 ) -> int:
-    """Put stored explanations into one page that needs nothing from outside."""
+    """Put stored explanations into one page that needs no network."""
     lang = output.language(lang)
     from pellucid.cli import writing
     from pellucid.store.file import open_
