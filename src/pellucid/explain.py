@@ -193,7 +193,7 @@ def _drawn(subject: Subject, spec: str, seed: int) -> list[str]:
 def _carried_out(subject: Subject, plans: list[_Plan | PellucidError], settings: Settings) -> list[Answer]:
     """All conversations in one loop; each plan's explanation, or its error in its place."""
     good = [p for p in plans if isinstance(p, _Plan)]
-    shared: Shared = {}
+    shared: Shared = {"device": device_of(subject.module, [])}
     results, tally = run(subject.module, [_explained(p, shared) for p in good], facts=subject.facts, settings=settings)
     pairs, now = iter(zip(good, results, tally.methods, strict=True)), versions(subject.module)
     answers: list[Answer] = []
@@ -207,8 +207,10 @@ def _carried_out(subject: Subject, plans: list[_Plan | PellucidError], settings:
     return answers
 
 
-Shared = dict[tuple[Any, ...], Any]
-"""x, baselines and layouts by example: several methods hold the same objects, so that rows are shared."""
+Shared = dict[Any, Any]
+"""x, baselines and layouts by example: several methods hold the same objects, so that rows are shared.
+
+`device` is where the model computes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,8 +245,7 @@ async def _case_of(plan: _Plan, shared: Shared) -> Case:
         x = (await start.own())[0]
     # Values are kept in at least float32, whatever the model computes in, and where it computes.
     dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
-    device = device_of(plan.subject.module, list(example.carrier.inputs.values()))
-    x = shared.setdefault((mine, "x"), x.to(device, dtype))
+    x = shared.setdefault((mine, "x"), x.to(shared["device"], dtype))
     values: list[Tensor] = []
     for spec in plan.options.get("baselines") or [plan.baseline]:
         value = reader.baseline(example, spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 from pellucid.engine.cost import Clock
@@ -80,12 +81,16 @@ class Tally:
     frozen: WeakKeyDictionary[Carrier, dict[Hashable, Target]] = field(
         default_factory=WeakKeyDictionary[Carrier, dict[Hashable, Target]])
 
+    @cached_property
+    def python(self) -> float:
+        """Seconds that were neither the model's nor a method's; read when the run is over."""
+        return max(self.seconds - sum(self.clock.seconds.values()) - sum(self.methods), 0.0)
+
     def spent(self, carrier: Carrier, method: float, sharing: int) -> dict[str, float]:
         """Where the seconds of one conversation went; what nobody can be charged with is shared out evenly."""
         clock = self.clock.seconds
-        python = max(self.seconds - sum(clock.values()) - sum(self.methods), 0.0) / sharing
         found = {"model": self.modelled.get(carrier, 0.0), "checks": clock["checks"] / sharing, "method": method,
-                 "transfers": clock["transfers"] / sharing, "python": python}
+                 "transfers": clock["transfers"] / sharing, "python": self.python / sharing}
         return {**found, "waiting": max(self.seconds - sum(found.values()), 0.0)}
 
     def target_of(self, case: Case) -> Target:
