@@ -40,7 +40,7 @@ def verdict(bound: Bound, found: Findings) -> dict[str, Any]:
 
 
 def _distance(bound: Bound, median: float) -> str:
-    return f"{median / bound.most:.2f} times the bound"
+    return f"{median / bound.most:.2f} times the bound" if bound.most else "above the bound"
 
 
 def _promise(bound: Bound, measured: dict[str, Any] | None, status: str, reason: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ CLEAR = Path("/proc/self/clear_refs")
 def of(row: str, side: str, setup: Setup) -> float:
     """Peak bytes of a side's call over what its process held before, measured in a fresh process."""
     command = [sys.executable, "-m", "bench.memory", row, side, json.dumps(setup.plain())]
-    done = subprocess.run(command, cwd=ROOT, env=setup.environment(), capture_output=True, text=True, timeout=300,
-                          check=False)
+    env = {**setup.environment(), "MALLOC_MMAP_THRESHOLD_": "65536"}  # what is freed is given back, not kept in holes
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise RuntimeError(f"{side}: {said[-1]}")

@@ -5,6 +5,8 @@ Nothing here imports torch: rows are listed, merged and drawn without it.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -48,11 +50,13 @@ class Contest:
     """Who does the same work: functions without arguments that return comparable tensors.
 
     `reference` gives the float64 values, one tensor for all sides or one per side whose own definition
-    differs (a map that is normalised). Sides without values (a plain forward) are left out of it.
+    differs (a map that is normalised). Sides without values (a plain forward) are left out of it. `pairs`
+    says who is compared with whom; by default every side of ours with every other.
     """
 
     sides: dict[str, Callable[[], Any]]
     reference: Callable[[], Any] | None = None
+    pairs: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(eq=False)
@@ -86,3 +90,22 @@ class Row:
     measures: Sequence[str] = ("time", "error")
     needs: Callable[[], str | None] = lambda: None
     seconds: float = 20.0
+
+
+def waiting(name: str, work: str, bounds: Sequence[Bound], place: str) -> Row:
+    """A row for a capability that is not there yet: `package.module` or `package:name`.
+
+    When it appears the row says so, as a failure, until it has been written against the real thing.
+    """
+
+    def needs() -> str | None:
+        module, _, attribute = place.partition(":")
+        there = importlib.util.find_spec(module) is not None
+        if there and attribute:
+            there = hasattr(importlib.import_module(module), attribute)
+        return None if there else f"no {place.replace(':', '.')}"
+
+    def build(setup: Setup) -> Findings:
+        raise NotImplementedError(f"{place.replace(':', '.')} has appeared: this row is to be written against it")
+
+    return Row(name, work, build, bounds, needs=needs)

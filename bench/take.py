@@ -20,7 +20,7 @@ def take(row: Row, setup: Setup) -> Findings:
         _time(row, contest, setup, found)
     if "error" in row.measures and contest.reference is not None:
         found.errors = errors(contest.sides, contest.reference())
-        _pairs("error", {k: [v] for k, v in found.errors.items() if v > 0}, found)
+        _put("error", {k: [v] for k, v in found.errors.items() if v > 0}, contest, found)
     if "memory" in row.measures:
         _memory(row, contest, setup, found)
     found.notes += [f"{name}: {value}" for name, value in setup.chosen.items()]
@@ -30,28 +30,26 @@ def take(row: Row, setup: Setup) -> Findings:
 def _time(row: Row, contest: Contest, setup: Setup, found: Findings) -> None:
     seconds, least = (row.seconds / 5, 2) if setup.quick else (row.seconds, 5)
     times = measure.alternate(contest.sides, seconds, measure.clock_of(setup.device), least)
-    _pairs("time", times, found)
+    _put("time", times, contest, found)
     if setup.device.startswith("cuda"):
         for side, taken in times.items():
             found.figures[f"{side}, ms"] = 1000 * measure.spread(taken).median
 
 
 def _memory(row: Row, contest: Contest, setup: Setup, found: Findings) -> None:
-    times = 1 if setup.quick else 3
-    peaks = {side: [max(memory.of(row.name, side, setup), 1.0) for _ in range(times)] for side in contest.sides}
-    _pairs("memory", peaks, found)
-    for side, taken in peaks.items():
-        found.figures[f"{side}, peak MiB"] = measure.spread(taken).median / 2**20
+    peaks = {side: [max(memory.of(row.name, side, setup), 1.0)] for side in contest.sides}
+    _put("memory", peaks, contest, found)
+    for side, (taken,) in peaks.items():
+        found.figures[f"{side}, peak MiB"] = taken / 2**20
 
 
-def _pairs(what: str, taken: dict[str, list[float]], found: Findings) -> None:
-    """Every side of ours against every other side."""
-    for ours in (OURS, TUNED):
-        for other in taken:
-            if ours in taken and other not in (OURS, TUNED):
-                found.put(what, ours, other, measure.ratio(taken[ours], taken[other]))
-    if TUNED in taken and OURS in taken:
-        found.put(what, TUNED, OURS, measure.ratio(taken[TUNED], taken[OURS]))
+def _put(what: str, taken: dict[str, list[float]], contest: Contest, found: Findings) -> None:
+    """The ratios of every pair of which both were taken."""
+    ours = [name for name in (OURS, TUNED) if name in contest.sides]
+    pairs = contest.pairs or [(mine, other) for mine in ours for other in contest.sides if other not in ours]
+    for mine, other in pairs:
+        if mine in taken and other in taken:
+            found.put(what, mine, other, measure.ratio(taken[mine], taken[other]))
 
 
 def errors(sides: dict[str, Any], reference: Any) -> dict[str, float]:

@@ -137,8 +137,7 @@ def test_results_name_the_machine_and_neither_its_host_nor_a_path() -> None:
     assert machine.slug({"processor": "AMD", "cores": 2, "card": "NVIDIA H200"}) == "nvidia-h200"
 
 
-def test_rows_have_names_of_their_own_and_bounds_above_zero() -> None:
+def test_rows_have_names_of_their_own_and_promise_each_thing_once() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
-    assert all(bound.most > 0 for row in ROWS for bound in row.bounds)
     keys = [(row.name, b.what, b.ours, b.against) for row in ROWS for b in row.bounds]
     assert len(set(keys)) == len(keys)
