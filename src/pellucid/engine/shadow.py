@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from pellucid.engine.copying import copied
 from pellucid.engine.modes import Watching
 from pellucid.words.errors import ModelError
 
@@ -37,7 +37,7 @@ def cast(model: nn.Module) -> nn.Module:
     with torch.inference_mode(False):
         for parameter in model.parameters():
             memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)
-        shadow = copy.deepcopy(model, memo)
+        shadow = copied(model, memo)
     for module in shadow.modules():
         module.training = False
     return shadow
