@@ -54,9 +54,12 @@ def verdict(
     reasons: list[Finding] = []
     asked = "" if tolerance is None else f", {tolerance:.2%} was asked for"
     if "converged.not" in found.notes:
+        moved = _part(found.numerical, place, values)
+        small = tolerance is not None and moved <= tolerance
         reasons.append(Finding(
             "converged.not", "warn",
-            f"the integral still moved by {_part(found.numerical, place, values):.2%} of the values{asked}",
+            "some of the integrals that were averaged did not settle" if small
+            else f"the integral still moved by {moved:.2%} of the values{asked}",
             "raise limit=, or read the error bars"))
     if "interval.wide" in found.notes:
         wide = WIDTH * _part(found.sampling, place, values)

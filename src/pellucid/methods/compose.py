@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pellucid.numbers.estimate import Estimate
+from pellucid.numbers.sequential import excess, upcoming
 from pellucid.numbers.statistics import Welford
 from pellucid.words.ask import together
 from pellucid.words.case import Case
@@ -23,13 +23,19 @@ from pellucid.words.target import Contrast, read
 TOGETHER = 8
 """Copies alive at once: their questions share passes, and memory does not grow with their number."""
 
+LEAST = 16
+"""Copies before their spread is looked at for the first time."""
+
+SHARED = frozenset({"tolerance"})
+"""Options that mean the same to both parts of a composition: one value goes to both."""
+
 
 def _composed(
     name: str, inner: Method, run: Callable[..., Any], added: Mapping[str, Any], doc: str, **card: Any
 ) -> Method:
     """A method around another: its own options first, then the inner method's."""
     for option in added:
-        if option in inner.defaults:
+        if option in inner.defaults and option not in SHARED:
             raise OptionError("method.options_clash", f"option {option!r} in both {name} and {inner.name}",
                               "names that differ", f"compose the other way round, or leave out one {name}")
     return Method(f"{name}({inner.name})", run, replace(inner.card, **card), f"{doc}\n\nWithin: {inner.summary}",
@@ -68,6 +74,10 @@ class _Mean:
             else:
                 self.errors.add(found.numerical)
 
+    def measured(self, value: Tensor) -> Tensor:
+        """The value as its error is laid: summed over each feature where that is told per feature."""
+        return self.case.features.gather(value) if self.features.n else value
+
     def estimate(self) -> Estimate:
         mean, dtype = self.values.estimate(), self.case.origin.dtype
         spread = self.features.estimate().sampling if self.features.n else mean.sampling
@@ -75,6 +85,25 @@ class _Mean:
         sampling = None if spread is None or draws is None else torch.hypot(spread, draws)
         numerical = self.errors.mean if self.known else None
         return Estimate(mean.value, numerical, sampling, self.notes, self.place).to(dtype)
+
+
+async def _drawn(
+    mean: _Mean, answers: Callable[[int, int], Awaitable[Sequence[Any]]], most: int, tolerance: float
+) -> Estimate:
+    """The mean of answers first to stop, …, each an independent replicate, until its interval suffices."""
+    n, look = 0, min(LEAST, most) if tolerance > 0 else most
+    while True:
+        while n < look:
+            stop = min(n + TOGETHER, look)
+            mean.add(await answers(n, stop))
+            n = stop
+        found = mean.estimate()
+        if tolerance == 0:
+            return found
+        far = excess(mean.measured(found.value), found.sampling, tolerance)
+        if far <= 1 or n >= most:
+            return found if far <= 1 else replace(found, notes=(*found.notes, "interval.wide"))
+        look = upcoming(n, far, most)
 
 
 def inside(inner: Method) -> Method:
@@ -106,17 +135,23 @@ def _channels(x: Tensor) -> Features:
 def smooth(inner: Method) -> Method:
     """The same method, averaged over noisy copies of x (SmoothGrad, arXiv:1706.03825)."""
 
-    async def smoothed(case: Case, *, samples: int, spread: float, **options: Any) -> Estimate:
-        if samples < 1 or spread < 0:
-            raise OptionError("option.value", f"samples={samples}, spread={spread}", "samples from 1, spread from 0",
+    async def smoothed(case: Case, *, samples: int, spread: float, tolerance: float, **options: Any) -> Estimate:
+        if samples < 1 or spread < 0 or tolerance < 0:
+            raise OptionError("option.value", f"samples={samples}, spread={spread}, tolerance={tolerance}",
+                              "samples from 1, spread and tolerance from 0",
                               "ask for at least one copy, with some noise or none")
-        mean, copies = _Mean(case), case.noised(samples, spread)
-        while block := list(islice(copies, TOGETHER)):
-            mean.add(await together(*(inner.run(copy, **options) for copy in block)))
-        return mean.estimate()
+        if "tolerance" in inner.defaults:
+            options["tolerance"] = tolerance
 
-    return _composed("smooth", inner, smoothed, {"samples": 16, "spread": 0.15},
-                     "The method averaged over noisy copies of x; spread is in units of max(x) - min(x).",
+        async def copies(first: int, stop: int) -> list[Any]:
+            return await together(*(inner.run(c, **options) for c in case.noised(stop - first, spread, first)))
+
+        return await _drawn(_Mean(case), copies, samples, tolerance)
+
+    return _composed("smooth", inner, smoothed, {"samples": 64, "spread": 0.15, "tolerance": 0.01},
+                     "The method averaged over noisy copies of x; spread is in units of max(x) - min(x).\n\n"
+                     "Copies are drawn until two standard errors are within `tolerance` of the values (0 never stops), "
+                     "at most `samples`; a method with a tolerance of its own is held to the same.",
                      paper=f"{inner.card.paper}; arXiv:1706.03825".lstrip("; "),
                      laws=tuple(w for w in inner.card.laws if w is Law.LINEAR))
 

@@ -136,7 +136,8 @@ def flat(method: Method, options: Options, toy: Toy) -> None:
         if name in method.defaults:
             # What is repeated is a whole method where another is composed with it.
             sizes = (16, 256) if "(" in method.name and name in SAMPLES else GROWS[name]
-            few, many = ({**_least(method), **options, name: size} for size in sizes)
+            still = {"tolerance": 0} if name in SAMPLES and "tolerance" in method.defaults else {}  # ask for all of them
+            few, many = ({**_least(method), **still, **options, name: size} for size in sizes)
             if name == "stride":
                 few, many = {"window": 4, **few}, {"window": 4, **many}
             _flat(method, toy, name, few, many, {}, {})
