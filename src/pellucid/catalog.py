@@ -11,7 +11,7 @@ from typing import Any
 from pellucid.words.errors import OptionError, nearest
 from pellucid.words.method import KNOWN, Method
 
-OURS = ("gradients", "paths", "cam", "perturbation", "shapley")
+OURS = ("gradients", "paths", "expected", "cam", "perturbation", "shapley")
 GROUP = "pellucid.methods"
 
 

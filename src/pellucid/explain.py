@@ -174,7 +174,9 @@ def _planned(subject: Subject, example: Example, name: str | Method | None, targ
     if isinstance(baseline, str) and baseline.partition(":")[0] == "draws":
         baseline = _drawn(subject, baseline, seed)
     if isinstance(baseline, list):
-        given, options = catalog.find(f"averaged({given.name})"), {**options, "baselines": list[Any](baseline)}
+        # A method that goes through several baselines itself takes them; any other is averaged over them.
+        given = given if "baselines" in given.defaults else catalog.find(f"averaged({given.name})")
+        options = {**options, "baselines": list[Any](baseline)}
         baseline = None
     settled, reasons = choose.settle(given, options, subject, example)
     return _Plan(subject, example, given, settled, {**why, **reasons}, found, target, features, baseline,
@@ -313,7 +315,7 @@ def _recipe(plan: _Plan, found: Target) -> Recipe:
     choices: dict[str, Any] = {"method": plan.method.name, "target": target}
     if card.gives not in ("map", "units"):
         choices["features"] = reader.layout_of(plan.layout, card.coarse)
-    if card.baseline and "baselines" not in plan.options:
+    if card.baseline and not plan.options.get("baselines"):
         choices["baseline"] = reader.baseline_of(plan.baseline)
     choices |= {"seed": plan.seed, **plan.options}
     try:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pellucid.methods.replicates import TOGETHER, Mean, replicated
 from pellucid.numbers.estimate import Estimate
-from pellucid.numbers.sequential import excess, upcoming
-from pellucid.numbers.statistics import Welford
 from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
@@ -19,12 +18,6 @@ from pellucid.words.features import Features, units
 from pellucid.words.method import AUTO, Law, Method
 from pellucid.words.site import Site
 from pellucid.words.target import Contrast, read
-
-TOGETHER = 8
-"""Copies alive at once: their questions share passes, and memory does not grow with their number."""
-
-LEAST = 16
-"""Copies before their spread is looked at for the first time."""
 
 SHARED = frozenset({"tolerance"})
 """Options that mean the same to both parts of a composition: one value goes to both."""
@@ -40,70 +33,6 @@ def _composed(
                               "names that differ", f"compose the other way round, or leave out one {name}")
     return Method(f"{name}({inner.name})", run, replace(inner.card, **card), f"{doc}\n\nWithin: {inner.summary}",
                   {**added, **inner.defaults}, dict(inner.annotations), inner.prepare)
-
-
-class _Mean:
-    """The mean of many answers: the numerical error is averaged, the spread gives the sampling error.
-
-    Answers that draw at random draw from the same seed, so that their own sampling error stays in the
-    mean and is not seen in the spread: it is added.
-    """
-
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.values, self.features, self.errors, self.draws = Welford(), Welford(), Welford(), Welford()
-        self.known, self.told, self.place, self.notes = True, True, None, ()
-
-    def add(self, answers: Sequence[Any]) -> None:
-        for answer in answers:
-            found = Estimate.of(answer)
-            self.values.add(found.value)
-            self.place, self.notes = found.place, tuple(dict.fromkeys(self.notes + found.notes))
-            own = found.sampling
-            if found.value.shape == self.case.origin.shape and found.place is None:
-                # Neighbouring elements share their noise: the spread is taken after they are summed.
-                self.features.add(self.case.features.gather(found.value))
-                if own is not None and own.shape == found.value.shape:
-                    own = self.case.features.gather(own)
-            if own is None:
-                self.told = False
-            else:
-                self.draws.add(own)
-            if found.numerical is None:
-                self.known = False
-            else:
-                self.errors.add(found.numerical)
-
-    def measured(self, value: Tensor) -> Tensor:
-        """The value as its error is laid: summed over each feature where that is told per feature."""
-        return self.case.features.gather(value) if self.features.n else value
-
-    def estimate(self) -> Estimate:
-        mean, dtype = self.values.estimate(), self.case.origin.dtype
-        spread = self.features.estimate().sampling if self.features.n else mean.sampling
-        draws = self.draws.mean if self.told else None
-        sampling = None if spread is None or draws is None else torch.hypot(spread, draws)
-        numerical = self.errors.mean if self.known else None
-        return Estimate(mean.value, numerical, sampling, self.notes, self.place).to(dtype)
-
-
-async def _drawn(
-    mean: _Mean, answers: Callable[[int, int], Awaitable[Sequence[Any]]], most: int, tolerance: float
-) -> Estimate:
-    """The mean of answers first to stop, …, each an independent replicate, until its interval suffices."""
-    n, look = 0, min(LEAST, most) if tolerance > 0 else most
-    while True:
-        while n < look:
-            stop = min(n + TOGETHER, look)
-            mean.add(await answers(n, stop))
-            n = stop
-        found = mean.estimate()
-        if tolerance == 0:
-            return found
-        far = excess(mean.measured(found.value), found.sampling, tolerance)
-        if far <= 1 or n >= most:
-            return found if far <= 1 else replace(found, notes=(*found.notes, "interval.wide"))
-        look = upcoming(n, far, most)
 
 
 def inside(inner: Method) -> Method:
@@ -146,7 +75,7 @@ def smooth(inner: Method) -> Method:
         async def copies(first: int, stop: int) -> list[Any]:
             return await together(*(inner.run(c, **options) for c in case.noised(stop - first, spread, first)))
 
-        return await _drawn(_Mean(case), copies, samples, tolerance)
+        return await replicated(Mean(case), copies, samples, tolerance)
 
     return _composed("smooth", inner, smoothed, {"samples": 64, "spread": 0.15, "tolerance": 0.01},
                      "The method averaged over noisy copies of x; spread is in units of max(x) - min(x).\n\n"
@@ -177,7 +106,7 @@ def averaged(inner: Method) -> Method:
     """The same method, averaged over several baselines."""
 
     async def mean_over(case: Case, *, baselines: Sequence[Any], **options: Any) -> Estimate:
-        mean = _Mean(case)
+        mean = Mean(case)
         for start in range(0, len(case.alternatives), TOGETHER):
             block = case.alternatives[start : start + TOGETHER]
             mean.add(await together(*(inner.run(case.from_baseline(b), **options) for b in block)))

@@ -136,7 +136,8 @@ def flat(method: Method, options: Options, toy: Toy) -> None:
         if name in method.defaults:
             # What is repeated is a whole method where another is composed with it.
             sizes = (16, 256) if "(" in method.name and name in SAMPLES else GROWS[name]
-            still = {"tolerance": 0} if name in SAMPLES and "tolerance" in method.defaults else {}  # ask for all of them
+            # With a tolerance some would not be asked for.
+            still = {"tolerance": 0} if name in SAMPLES and "tolerance" in method.defaults else {}
             few, many = ({**_least(method), **still, **options, name: size} for size in sizes)
             if name == "stride":
                 few, many = {"window": 4, **few}, {"window": 4, **many}

@@ -129,6 +129,7 @@ METHODS: dict[str, tuple[str, str]] = {
     "saliency": ("Saliency", "显著性"),
     "input_x_gradient": ("Input × gradient", "输入 × 梯度"),
     "integrated_gradients": ("Integrated gradients", "积分梯度"),
+    "expected_gradients": ("Expected gradients", "期望梯度"),
     "conductance": ("Conductance", "层电导"),
     "occlusion": ("Occlusion", "遮挡法"),
     "grad_cam": ("Grad-CAM", "Grad-CAM"),
