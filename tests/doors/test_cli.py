@@ -100,6 +100,22 @@ def test_json_is_whole_and_its_values_sum_to_the_change_of_the_score(say: Said) 
     assert found["evidence"]["rows"] > 0
 
 
+def test_precision_is_a_flag_and_the_answer_says_who_answered(say: Said, toys: str) -> None:
+    ask = ("explain", toys, "ramp.png", "--trust", "--method", "occlusion", "--features", "patches:4", "--no-progress")
+    code, out, err = say(*ask, "--precision", "fast", "--json")
+    found = json.loads(out)["evidence"]
+    assert (code, found["precision"]) == (0, "fast"), err
+    assert "channels-last" in found["twin"]
+    assert found["agreement"]["structure"] < 1e-12
+    said = " ".join(say(*ask, "--precision", "fast")[1].split())
+    assert "answered by: a faster copy of the model (channels-last" in said
+    assert json.loads(say(*ask, "--precision", "exact", "--json")[1])["evidence"]["twin"] is None
+    code, _, err = say(*ask, "--precision", "fats")
+    assert code == 2
+    assert "option.value" in err
+    assert "fast" in err
+
+
 def test_options_of_a_method_are_flags(say: Said) -> None:
     _, out, _ = say("explain", "--steps", "9", "demo:tumours", TUMOURS, "--row", "2", "-m", "integrated_gradients",
                     "--tolerance=0.5", "--json")

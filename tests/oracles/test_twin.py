@@ -97,7 +97,7 @@ def test_real_architectures(source: str, vision: bool) -> None:
     settled(model)
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     folded = "folded 20, channels-last" if kind == "torchvision" else "folded 49, channels-last"
-    for method, options in (("integrated_gradients", {"steps": 32}), ("occlusion", {"features": "patches:8"})):
+    for method, options in (("integrated_gradients", {"steps": 40}), ("occlusion", {"features": "patches:8"})):
         twin = pellucid.explain(model, x, method, target=1, **options)
         own = pellucid.explain(model, x, method, target=1, precision="exact", **options)
         assert twin.evidence.twin == folded, twin.evidence

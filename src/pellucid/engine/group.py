@@ -52,7 +52,8 @@ class Group:
         self.key = self.kind
         self.writes: Hashable = ("writes", self.site, self.change)
         self.buffer: Tensor | None = None
-        self.asked: tuple[Hashable, ...] = (self.shape, self.site, self.gradients, self.readings, frozenset(scored))
+        self.asked: tuple[Hashable, ...] = (self.shape, self.site, self.gradients, self.readings, frozenset(scored),
+                                              self.change)
         self.choice = tuning.Choice(loop.model)
         self.axes: dict[Site, int] = {}
         self.device = probe.device_of(loop.model, list(first.carrier.inputs.values()))

@@ -24,11 +24,9 @@ from pellucid.engine.twin import Twin, built, state
 if TYPE_CHECKING:
     from pellucid.engine.group import Group
 
-PAYS = 64
-"""Forwards of a row that a question must ask, a gradient at the input counted three times. Building and
-proving take about ten on residual networks, and a twin saves a sixth to a quarter of what is asked."""
-
-GRADIENT = 3
+PAYS = 40
+"""Rows that a question must ask. On residual networks building and proving took about as long as nine rows
+forward, and a row saved 0.23 of a forward, a row with its gradient 0.3 (docs/precision.md)."""
 
 SMALL = 100_000
 """Weights in layers that can be folded or re-laid; with fewer there is nothing to gain."""
@@ -78,7 +76,7 @@ def _against(group: Group) -> str:
     loop = group.loop
     if loop.settings.precision == "auto":
         rows = sum(len(b.works) * b.first.points.n for b in group.bundles)
-        if rows * (GRADIENT if any(s.is_input for s in group.gradients) else 1) < PAYS:
+        if rows < PAYS:
             return FEW
     if loop.tally.isolation == "guard":
         return "the model could not be copied"
