@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,8 @@ def drawn(setup: Setup, peer: type, method: str) -> Contest:
                                      perturbations_per_eval=batch)
 
     best = setup.best("captum's best perturbations_per_eval", {n: lambda n=n: captum(n) for n in (1, 16, 64, 256)})
-    ours = setup.ours(model, x, method, samples=SAMPLES, features=places, target=wanted)
+    all_of_them: dict[str, Any] = {"tolerance": 0} if method == "kernel_shap" else {}
+    ours = setup.ours(model, x, method, samples=SAMPLES, features=places, target=wanted, **all_of_them)
     return Contest({**ours, FLOOR: floor(setup, model, x, SAMPLES + 2), PEER: lambda: captum(best)})
 
 

@@ -22,7 +22,8 @@ GROWTH: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "averaged(integrated_gradients)": ({"baselines": 4, "steps": 8}, {"baselines": 64, "steps": 8}, "baselines"),
 }
 SHARED: dict[str, dict[str, Any]] = {"occlusion": {"window": 32, "features": "pixels"},
-                                     "kernel_shap": {"features": PATCHES}}
+                                     "kernel_shap": {"features": PATCHES, "tolerance": 0},
+                                     "smooth(saliency)": {"tolerance": 0}}
 
 
 def build(setup: Setup) -> Contest:

@@ -61,7 +61,7 @@ def estimates(model: Counted, x: Tensor, seed: int) -> dict[str, Any]:
     import pellucid
 
     def ours() -> Tensor:
-        return pellucid.explain(model, x, "kernel_shap", samples=EVALUATIONS, seed=seed).values
+        return pellucid.explain(model, x, "kernel_shap", samples=EVALUATIONS, tolerance=0, seed=seed).values
 
     def by_shap(**rest: Any) -> Tensor:
         np.random.seed(seed)

@@ -80,6 +80,38 @@ def test_looking_all_the_time_from_the_second_draw_on_is_found_out() -> None:
         count.check()
 
 
+def integrals(rule: str, act: type[nn.Module]) -> Count:
+    """Integrated gradients of networks with one hidden layer, whose truth is known, under two rules to stop."""
+    count = Count(f"{rule} {act.__name__}")
+    for seed in range(40):
+        net, x, b = mlp((6, 20, 1), act, seed, F64), 3 * normal(6, seed=seed + 10, dtype=F64), normal(
+            6, seed=seed + 1010, dtype=F64)
+        w, v, ends = net[0].weight, net[2].weight[0], torch.stack([net[0](b), net[0](x)])
+        change = net[1](ends[1]) - net[1](ends[0])
+        true = (x - b) * ((v * change / (ends[1] - ends[0])) @ w)
+        if rule == "nested":
+            e = pellucid.explain(net, x[None], "integrated_gradients", baseline=b)
+            count.add(e.values, e.error, true, 0.01)
+            continue
+        for n in (3, 5, 9, 17, 33, 65, 129, 257, 513):  # the first rule whose sum is right
+            t = torch.linspace(0, 1, n, dtype=F64)[:, None]
+            road = (b + t * (x - b)).requires_grad_()
+            (slope,) = torch.autograd.grad(net(road).sum(), road)
+            values = (x - b) * torch.trapezoid(slope, dx=1 / (n - 1), dim=0)
+            residual = float(values.sum()) - float(net(x[None]) - net(b[None]))
+            if abs(residual) <= 0.01 * abs(float(net(x[None]) - net(b[None]))):
+                break
+        count.add(values, torch.full_like(values, abs(residual)), true, 0.01)
+    return count
+
+
+@pytest.mark.parametrize("act", [nn.ReLU, nn.GELU])
+def test_nested_rules_are_honest_and_a_rule_on_the_residual_alone_is_found_out(act: type[nn.Module]) -> None:
+    integrals("nested", act).check()
+    with pytest.raises(AssertionError, match=r"residual \w+: \d+ of 40 within"):
+        integrals("residual", act).check()
+
+
 @pytest.mark.parametrize(("method", "options"), [
     ("smooth(saliency)", {"absolute": False, "spread": 0.02, "samples": 4000, "tolerance": 0.02}),
     ("expected_gradients", {"samples": 40_000, "tolerance": 0.005}),
