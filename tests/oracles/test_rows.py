@@ -107,11 +107,11 @@ class Glance(nn.Module):
 
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes into its input"])
 @pytest.mark.parametrize(("method", "options"), [
-    ("occlusion", {}), ("ablation", {"features": "patches:7"}), ("kernel_shap", {"features": "patches:14"})])
+    ("occlusion", {}), ("ablation", {"features": "patches:14"}), ("kernel_shap", {"features": "patches:28"})])
 def test_a_row_takes_its_own_bytes_and_a_copy_only_where_the_model_writes(
     method: str, options: dict[str, Any], writes: bool
 ) -> None:
-    x = normal(1, 3, 56, 56)
+    x = normal(1, 3, 112, 112)
     subject = pellucid.wrap(settled(Glance(writes)))
     pellucid.explain(subject, x, method, target=1, chunk=16, **options)
     with Bytes() as count:

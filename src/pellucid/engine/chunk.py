@@ -93,7 +93,7 @@ def room(group: Group, queue: Sequence[Piece]) -> int:
     if budget is None and forecast.needed(wanted) <= LITTLE:
         return most
     have = memory.free_bytes(group.device) if budget is None else budget
-    fit = forecast.rows_within(have, group.device)
+    fit = forecast.rows_within(have, group.device, memory.COMFORT if group.gradients else memory.CACHED)
     if fit == 0:
         raise too_small(forecast.needed(1), have)
     return min(most, fit)
@@ -125,6 +125,8 @@ def fill(group: Group, queue: deque[Piece]) -> list[Piece]:
         queue.clear()
         group.fail(works, error)
         return []
+    wanted = max(sum(p.n for p in queue), 1)
+    space = -(-wanted // -(-wanted // space))  # as many passes, of even size
     batch: list[Piece] = []
     while queue and space > 0:
         piece = queue.popleft()
