@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bench.row import TUNED, Bound, Findings, Row
+from bench.row import DEFAULT, TUNED, Bound, Findings, Row
 
 MET, UNMET, ABSENT, FAILED = "met", "not met", "not there yet", "failed"
 
@@ -31,7 +31,7 @@ def verdict(bound: Bound, found: Findings) -> dict[str, Any]:
     """One promise beside its measurement: kept where the median is within the bound."""
     spread = found.ratios.get(f"{bound.what}|{bound.ours}|{bound.against}")
     if spread is None:
-        lacking = bound.ours == TUNED
+        lacking = bound.ours in (TUNED, DEFAULT)
         reason = "explain() has no precision= yet" if lacking else f"no {bound.what} against {bound.against}"
         return _promise(bound, None, ABSENT, reason)
     if spread.median <= bound.most:

@@ -77,7 +77,7 @@ def _rest(row: dict[str, Any]) -> list[str]:
     told = {f"{p['what']}|{p['ours']}|{p['against']}" for p in row["promises"]}
     lines: list[str] = []
     more = [f"{k.split('|')[1]} {_number(s['median'])} × {k.split('|')[2]} ({k.split('|')[0]})"
-            for k, s in row["ratios"].items() if k not in told and not k.startswith("error|")]
+            for k, s in row["ratios"].items() if k not in told and "error|" not in k]
     if more:
         lines.append(f"Also: {'; '.join(more)}.")
     if row["errors"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench import measure, memory
-from bench.row import OURS, TUNED, Contest, Findings, Row
+from bench.row import DEFAULT, OURS, TUNED, Contest, Findings, Row
 from bench.setup import Setup
 
 
@@ -21,6 +21,8 @@ def take(row: Row, setup: Setup) -> Findings:
     if "error" in row.measures and contest.reference is not None:
         found.errors = errors(contest.sides, contest.reference())
         _put("error", {k: [v] for k, v in found.errors.items() if v > 0}, contest, found)
+        for side, error in found.errors.items():
+            found.put("true error", side, "float64", measure.spread([error]))
     if "memory" in row.measures:
         _memory(row, contest, setup, found)
     found.notes += [f"{name}: {value}" for name, value in setup.chosen.items()]
@@ -45,7 +47,7 @@ def _memory(row: Row, contest: Contest, setup: Setup, found: Findings) -> None:
 
 def _put(what: str, taken: dict[str, list[float]], contest: Contest, found: Findings) -> None:
     """The ratios of every pair of which both were taken."""
-    ours = [name for name in (OURS, TUNED) if name in contest.sides]
+    ours = [name for name in (OURS, TUNED, DEFAULT) if name in contest.sides]
     pairs = contest.pairs or [(mine, other) for mine in ours for other in contest.sides if other not in ours]
     for mine, other in pairs:
         if mine in taken and other in taken:

@@ -33,7 +33,7 @@ def floor(setup: Setup, model: nn.Module, x: Tensor, rows: int) -> Callable[[], 
             for start in range(0, rows, batch):
                 model(made[: min(batch, rows - start)])
 
-    sizes = (8, 16, 32, 64)
+    sizes = (4, 8, 16, 32)
     made = x.expand(max(sizes), *x.shape[1:]).contiguous()
     best = setup.best("best batch of the model alone", {n: lambda n=n: alone(n) for n in sizes})
     return lambda: alone(best)
