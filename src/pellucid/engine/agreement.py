@@ -36,7 +36,7 @@ def first(order: passes.Order, half: str) -> passes.Order:
     inputs = order.inputs if order.widen else {
         key: v[:k] if isinstance(v, Tensor) and v.dim() else v for key, v in order.inputs.items()}
     return replace(order, n=k, inputs=inputs, rows=None if order.rows is None else order.rows[:k],
-                   graded=None if order.graded is None else order.graded[:k], copy=True, half="")
+                   graded=None if order.graded is None else order.graded[:k], copy=True, half="", pads=())
 
 
 def measured(twin: passes.Outcome, plain: passes.Outcome, n: int, scale: float) -> dict[str, float]:

@@ -23,10 +23,8 @@ from pellucid.words.target import is_open
 if TYPE_CHECKING:
     from pellucid.engine.run import Loop
 
-
-def answer(loop: Loop, group: list[Bundle]) -> None:
-    """Answer every question of a group, whatever memory and single bad examples do."""
-    Group(loop, group).answer()
+SLIGHT = 0.1
+"""Share of a forward's values below which a prefix that runs once is not worth passes of its own."""
 
 
 class Group:
@@ -48,6 +46,7 @@ class Group:
         if self.overrides and not self.site.is_input:
             self.layers.add(self.site)
         self.shape: Hashable = first.carrier.signature
+        self.alike: Hashable = first.carrier.kind
         self.kind: tuple[Hashable, ...] = ("bytes", *self.widen[1:], self.overrides, self.change)
         self.key = self.kind
         self.writes: Hashable = ("writes", self.site, self.change)
@@ -58,15 +57,20 @@ class Group:
         self.axes: dict[Site, int] = {}
         self.device = probe.device_of(loop.model, list(first.carrier.inputs.values()))
 
+    def place(self) -> None:
+        """Find the batch axis of every layer that is asked about."""
+        for site in self.layers:
+            self.axes[site] = probe.axis_of(self.loop.model, site, self.bundles[0].first.carrier, self.facts)
+
     def answer(self) -> None:
+        """Answer every question of the group, whatever memory and single bad examples do."""
         try:
-            for site in self.layers:
-                self.axes[site] = probe.axis_of(self.loop.model, site, self.bundles[0].first.carrier, self.facts)
+            self.place()
         except Exception as error:
             works = [w for b in self.bundles for w in b.works]
             if len(works) > 1 and not isinstance(error, PellucidError):
                 for work in works:  # one bad example must not take the others along
-                    answer(self.loop, [Bundle([work])])
+                    Group(self.loop, [Bundle([work])]).answer()
             else:
                 self.fail(works, named(error))
             return
@@ -92,7 +96,7 @@ class Group:
     def may_widen(self) -> bool:
         if not self.overrides or self.site.is_input or self.settings.strict:
             return False
-        return self.facts.get(self.widen, True)
+        return self.facts.get(("prefix", self.site), 1.0) > SLIGHT and self.facts.get(self.widen, True)
 
     def _try(self, batch: list[Piece]) -> Exception | None:
         """Run one pass and hand out its answers; what went wrong is returned, outside its frames."""
@@ -170,18 +174,18 @@ class Group:
 
     @property
     def interacting(self) -> bool:
-        return self.facts.get(("interact", self.shape), False)
+        return self.facts.get(("interact", self.alike), False)
 
     def _interact(self, order: passes.Order, outcome: passes.Outcome) -> bool:
         """True where rows look at each other; only finite scores of the output settle that they do not."""
-        looked = ("apart", self.shape, order.readings, frozenset(t.of for t in order.targets))
-        if ("interact", self.shape) not in self.facts and looked not in self.facts:
+        looked = ("apart", self.alike, order.readings, frozenset(t.of for t in order.targets))
+        if ("interact", self.alike) not in self.facts and looked not in self.facts:
             full = _full(order) if order.widen else order
             with self.loop.tally.clock.into("checks"):
                 found = probe.rows_interact(self.choice.model, full, outcome, self.axes)
             ends = None if outcome.scores is None else outcome.scores[:, [0, -1]]
             settled = self.output_needed and ends is not None and bool(torch.isfinite(ends).all())
-            self.facts[("interact", self.shape) if found or settled else looked] = found
+            self.facts[("interact", self.alike) if found or settled else looked] = found
         return self.interacting
 
     def _redo(self, batch: list[Piece]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -30,7 +31,8 @@ class Order:
     `targets` are scored for all rows; `graded` is the one score per row that gradients are taken of, as
     an index into `targets`. `last` says that nothing after the last site matters. `copy` gives the model
     a copy of the rows, for it may write into them. `half` is the kind of device on which operations run in
-    bfloat16.
+    bfloat16. `pads` are the places in `rows` where examples were filled up: there the model's own values at
+    the site are put in.
     """
 
     inputs: Mapping[str | int, Any]
@@ -46,6 +48,7 @@ class Order:
     change: Any = None
     copy: bool = True
     half: str = ""
+    pads: Sequence[tuple[slice, ...]] = ()
 
 
 @dataclass(eq=False)
@@ -175,6 +178,8 @@ class _Pass:
         order = self.order
         if site == order.site and order.rows is not None:
             axis = self.axes.get(site, 0)
+            for pad in order.pads:
+                order.rows[pad] = self._rows_first(site, value.detach())[pad].to(order.rows)
             value = order.rows.to(device=value.device, dtype=value.dtype).movedim(0, axis)
         if site in order.gradients and not value.requires_grad:
             # The island: everything before this layer ran without autograd.
@@ -250,13 +255,17 @@ class _Pass:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a survey heard of one call of a module: shapes are of one row, `axis` is its batch axis."""
+    """What a survey heard of one call of a module: shapes are of one row, `axis` is its batch axis.
+
+    `before` is the share of all values that modules said when it had spoken.
+    """
 
     layer: str
     call: int
     kind: str
     shapes: Mapping[str, tuple[int, ...]]
     axes: Mapping[str, int | None]
+    before: float = 1.0
 
 
 def survey(model: nn.Module, inputs: Sequence[Mapping[str | int, Any]]) -> list[Heard]:
@@ -264,16 +273,17 @@ def survey(model: nn.Module, inputs: Sequence[Mapping[str | int, Any]]) -> list[
     one, two = (_listened(model, given) for given in inputs)
     if [h[:3] for h in one] != [h[:3] for h in two]:
         two = one  # a forward that depends on its rows: no batch axis can be told
+    whole = max((h[4] for h in one), default=0) or 1
     return [Heard(n, c, k, {p: _without(s, _axis(s, t.get(p, s))) for p, s in shapes.items()},
-                  {p: _axis(s, t.get(p, s)) for p, s in shapes.items()})
-            for (n, c, k, shapes), (_, _, _, t) in zip(one, two, strict=True)]
+                  {p: _axis(s, t.get(p, s)) for p, s in shapes.items()}, made / whole)
+            for (n, c, k, shapes, made), (_, _, _, t, _) in zip(one, two, strict=True)]
 
 
-Call = tuple[str, int, str, dict[str, tuple[int, ...]]]
+Call = tuple[str, int, str, dict[str, tuple[int, ...]], int]
 
 
 def _listened(model: nn.Module, given: Mapping[str | int, Any]) -> list[Call]:
-    """Layer, call, type and the shapes of the output of every call in one run."""
+    """Layer, call, type, the shapes of the output and the values said so far of every call in one run."""
     heard: list[Call] = []
     calls: dict[str, int] = {}
     with ExitStack() as stack:
@@ -285,7 +295,8 @@ def _listened(model: nn.Module, given: Mapping[str | int, Any]) -> list[Call]:
             def hook(m: nn.Module, _a: Any, output: Any, name: str = name) -> None:
                 calls[name] = calls.get(name, 0) + 1
                 shapes = {k: tuple(v.shape) for k, v in parts(output).items()}
-                heard.append((name, calls[name], type(m).__name__, shapes))
+                said = (heard[-1][4] if heard else 0) + sum(map(math.prod, shapes.values()))
+                heard.append((name, calls[name], type(m).__name__, shapes, said))
 
             stack.callback(module.register_forward_hook(hook).remove)
         _called(model, {k: v.clone() if isinstance(v, Tensor) else v for k, v in given.items()})

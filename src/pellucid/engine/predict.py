@@ -179,7 +179,7 @@ def _with(order: passes.Order, n: int, widen: bool, mode: Any) -> passes.Order:
     if rows is not None:
         rows = torch.empty(n, *rows.shape[1:], dtype=rows.dtype, device=rows.device)
     graded = None if order.graded is None else torch.zeros(n, dtype=torch.int64)
-    return replace(order, inputs=inputs, n=n, rows=rows, graded=graded, widen=widen,
+    return replace(order, inputs=inputs, n=n, rows=rows, graded=graded, widen=widen, pads=(),
                    targets=[_closed(t) for t in order.targets])
 
 

@@ -63,6 +63,7 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
             raise LayerError("layer.no_rows", f"{site}, whose value has no entry per example",
                              "one axis as long as the batch", "choose a layer that works row by row")
         facts[key] = axis
+        facts[("prefix", site)] = heard.before
         facts[("called once", site.layer)] = len(calls) == 1
     return facts[key]
 
@@ -72,6 +73,7 @@ def rows_interact(model: nn.Module, order: passes.Order, got: passes.Outcome, ax
     for k in sorted({0, order.n - 1}):
         alone = passes.run(model, replace(
             order, n=1, rows=None if order.rows is None else order.rows[k : k + 1], gradients=(), graded=None,
+            pads=(),
             inputs={key: v[k : k + 1] if isinstance(v, Tensor) and v.dim() else v for key, v in order.inputs.items()},
         ), axes)
         pairs = [(got.readings[s][k], alone.readings[s][0]) for s in order.readings]

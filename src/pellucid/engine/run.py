@@ -14,7 +14,8 @@ from torch import nn
 
 from pellucid.engine import shadow
 from pellucid.engine.cost import Clock, Energy
-from pellucid.engine.group import answer, named
+from pellucid.engine.group import named
+from pellucid.engine.lengths import answer
 from pellucid.engine.passes import Heard
 from pellucid.engine.probe import device_of, heard, survey
 from pellucid.engine.settings import Settings, Tally
@@ -80,6 +81,7 @@ class Loop:
         self.live: list[Ticket] = []
         self.twins: dict[Hashable, tuple[Twin, nn.Module]] = {}
         self.tunable = ""
+        self.passing: dict[Any, Any] = {}
 
     def admit(self, conversation: Coroutine[Any, Any, Any]) -> Ticket:
         """Start a conversation; its first questions are open afterwards."""
@@ -94,7 +96,7 @@ class Loop:
         self.live = [t for t in self.live if not t.done]
         ready, waiting = self._ready([s for t in self.live for s in t.slots if not s.done])
         helpers = self._settling(ready, waiting)
-        for group in bundled(merged([*ready, *helpers], strict=self.settings.strict)):
+        for group in bundled(merged([*ready, *helpers], strict=self.settings.strict), strict=self.settings.strict):
             answer(self, group)
         self._freeze([*ready, *helpers])
         for ticket in self.live:

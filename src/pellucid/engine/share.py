@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -84,6 +84,27 @@ def merged(slots: Iterable[Slot], *, strict: bool = False) -> list[Work]:
     return [w for works in found.values() for w in works]
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How examples stand beside longer ones: filled at which end, and which axes of a site's value (rows first)
+    are as long as the example."""
+
+    left: bool
+    axes: Mapping[Site, tuple[int, ...]]
+
+    def own(self, site: Site, length: int, shape: Sequence[int]) -> tuple[slice, ...]:
+        """Where in a value of this shape, padding included, an example finds its own."""
+        axes = self.axes.get(site, ())
+        return tuple((slice(size - length, size) if self.left else slice(0, length)) if axis in axes else slice(None)
+                     for axis, size in enumerate(shape))
+
+    def rest(self, site: Site, length: int, shape: Sequence[int]) -> tuple[slice, ...]:
+        """Where in a value that has one such axis the padding is."""
+        axes = self.axes.get(site, ())
+        return tuple((slice(0, size - length) if self.left else slice(length, size)) if axis in axes else slice(None)
+                     for axis, size in enumerate(shape))
+
+
 @dataclass(eq=False)
 class Bundle:
     """Works that ask the same of the same points for different examples: one tensor operation each."""
@@ -91,6 +112,7 @@ class Bundle:
     works: list[Work]
     answers: list[Tensor | None] = field(default_factory=list[Tensor | None])
     before: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
+    fit: Fit | None = None
 
     def __post_init__(self) -> None:
         self.answers = [None] * len(self.works[0].slots)
@@ -98,6 +120,14 @@ class Bundle:
     @property
     def first(self) -> Work:
         return self.works[0]
+
+    @property
+    def length(self) -> int | None:
+        return self.first.carrier.length
+
+    def own(self, site: Site, values: Tensor) -> Tensor:
+        """Of values (rows, *shape) at a site what belongs to these examples, and not to the padding beside them."""
+        return values if self.fit is None else values[self.fit.own(site, self.length or 0, values.shape)]
 
     @property
     def overrides(self) -> bool:
@@ -130,7 +160,7 @@ class Bundle:
             else:
                 assert ask.at is not None
                 where = outcome.gradients if ask.kind == "gradient" else outcome.readings
-                value = where[ask.at][start:stop].unflatten(0, (b - a, q - p))
+                value = self.own(ask.at, where[ask.at][start:stop]).unflatten(0, (b - a, q - p))
             self._store(column, a, b, p, q, value, outcome, start, stop)
 
     def _store(self, column: int, a: int, b: int, p: int, q: int, value: Tensor, outcome: Outcome,
@@ -155,7 +185,8 @@ class Bundle:
         rows = value.reshape(b - a, q - p, -1).to(torch.float64)
         steps = None
         if ask.fold.times is not None:
-            steps = outcome.readings[ask.fold.times][start:stop].reshape(b - a, q - p, -1).to(torch.float64)
+            said = self.own(ask.fold.times, outcome.readings[ask.fold.times][start:stop])
+            steps = said.reshape(b - a, q - p, -1).to(torch.float64)
         for j in range(q - p):
             row, at = rows[:, j], p + j
             if steps is not None:
@@ -178,19 +209,23 @@ class Bundle:
                     slot.answer, slot.done = value if slot.ask.fold is None else value.to(work.case.origin.dtype), True
 
 
-def bundled(works: Iterable[Work]) -> list[list[Bundle]]:
-    """Groups of bundles that can share a pass."""
+def bundled(works: Iterable[Work], *, strict: bool = False) -> list[list[Bundle]]:
+    """Groups of bundles that can share a pass; but for strict mode, lengths that padding evens out may differ."""
     groups: dict[Hashable, dict[Hashable, list[Work]]] = {}
     for work in works:
         case, asis = work.case, isinstance(work.points, AsIs)
-        shape = None if asis else (tuple(case.origin.shape), case.origin.dtype, case.site)
+        size = None if asis else tuple(case.origin.shape)
+        ragged = work.carrier.padding is not None and not strict
+        stands = work.carrier.kind if ragged else work.carrier.signature
+        shape = None if asis else (len(size or ()) if ragged else size, case.origin.dtype, case.site)
         scored = any(s.ask.kind == "score" for s in work.slots) or work.graded is not None
         layers = frozenset(s.target.of for s in work.slots if s.ask.kind != "reading")
-        shared = (work.carrier.signature, shape, case.change, *work.sites, scored, layers)
+        shared = (stands, shape, case.change, *work.sites, scored, layers)
         kinds = tuple((s.ask.kind, s.ask.at, s.ask.fold is not None and (s.ask.fold.weights.shape[0], s.ask.fold.times))
                       for s in work.slots)
         laid = id(case.features) if "f" in work.points.uses else None
-        groups.setdefault(shared, {}).setdefault((work.points.key, kinds, laid), []).append(work)
+        alike = (work.points.key, kinds, laid, size, work.carrier.length)
+        groups.setdefault(shared, {}).setdefault(alike, []).append(work)
     return [[Bundle(works) for works in group.values()] for group in groups.values()]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from pellucid.models import layouts
 from pellucid.models.layouts import Layout
 from pellucid.models.subject import Example
 from pellucid.models.tensors import as_tensor, check_finite, is_array, own, recorded
-from pellucid.words.case import Carrier
+from pellucid.words.case import Carrier, Padding
 from pellucid.words.errors import InputError, ModelError, OptionError, nearest
 from pellucid.words.explanation import Shown
 from pellucid.words.features import Features, groups
@@ -84,7 +84,8 @@ class TextReader:
         pieces = tuple(text[a:b].strip() or _plain(t) for (a, b), t in zip(spans, tokens, strict=True))
         notes = () if fast else ("the tokenizer does not say where tokens come from: words are tokens",)
         cells = tuple(p for p, s in zip(pieces, special, strict=True) if not s)
-        return TextExample(Carrier(inputs), self.site, None, Shown("text", text=text, cells=cells, notes=notes), notes,
+        shown = Shown("text", text=text, cells=cells, notes=notes)
+        return TextExample(Carrier(inputs, self._padding(inputs)), self.site, None, shown, notes,
                            tuple(joined(text, spans, word_ids, special)), tuple(spans), pieces)
 
     def features(self, example: Example, layout: Layout, coarse: bool) -> Features:
@@ -132,7 +133,7 @@ class TextReader:
                               nearest(str(name), known))
         ids = example.carrier.inputs["input_ids"].clone()
         ids[0, torch.tensor(example.words) >= 0] = token
-        return Carrier({**example.carrier.inputs, "input_ids": ids})
+        return replace(example.carrier, inputs={**example.carrier.inputs, "input_ids": ids})
 
     def layout_of(self, layout: Layout, coarse: bool) -> str:
         """tokens or words, or `segments` for a map."""
@@ -142,6 +143,12 @@ class TextReader:
     def baseline_of(self, spec: Any) -> Any:
         """The baseline's name, or the value itself."""
         return recorded(spec, next((b for b in BASELINES if self._id(b) is not None), "zero"))
+
+    def _padding(self, inputs: Mapping[str | int, Any]) -> Padding | None:
+        """Padding ids that the mask hides; whether the model minds is for the engine to find out."""
+        token = next((t for t in map(self._id, ("pad", "eos")) if t is not None), 0)
+        fill = {"input_ids": token, "attention_mask": 0, "token_type_ids": 0}
+        return Padding(tuple((key, 1, fill[str(key)]) for key in inputs))
 
     def _id(self, name: str) -> int | None:
         return getattr(self.tokenizer, f"{name}_token_id", None)

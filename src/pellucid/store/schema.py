@@ -47,6 +47,7 @@ class EvidenceRecord(Strict):
     strict: bool
     shared_by: Whole
     prefix_once: bool
+    padded: bool = False
     rows_interact: bool
     retries: Whole
     time: dict[Text, float] = {}

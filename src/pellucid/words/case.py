@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -17,20 +18,62 @@ from pellucid.words.site import INPUT, Site
 from pellucid.words.target import Target
 
 
+@dataclass(frozen=True)
+class Padding:
+    """How an example may be made longer, so that it can stand beside a longer one.
+
+    `fill` gives each input that has a length its axis (counted with the batch axis) and what stands
+    behind the example's own end: a padding id, an attention of 0.
+    """
+
+    fill: tuple[tuple[str | int, int, float], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Carrier:
     """An example's own tensors, one row each (batch axis first), by argument name or position.
 
     They are never altered: points override the value at a site. What is not a tensor is passed on.
+    `padding` is given where examples differ in length and the model has a way to tell what is filled.
     """
 
     inputs: Mapping[str | int, Any]
+    padding: Padding | None = None
 
     @cached_property
     def signature(self) -> Hashable:
         """What must agree for two examples to stand in one batch."""
         return tuple((str(k), (tuple(v.shape), v.dtype) if isinstance(v, Tensor) else repr(v))
                      for k, v in self.inputs.items())
+
+    @cached_property
+    def kind(self) -> Hashable:
+        """The signature with every length left out: what must agree but for padding."""
+        if self.padding is None:
+            return self.signature
+        free = {key: axis for key, axis, _ in self.padding.fill}
+        return (self.padding, *((str(k), tuple(s for a, s in enumerate(v.shape) if a != free.get(k)), v.dtype)
+                                if isinstance(v, Tensor) else (str(k), repr(v)) for k, v in self.inputs.items()))
+
+    @cached_property
+    def length(self) -> int | None:
+        """How long the example is; None where it cannot be made longer."""
+        if self.padding is None:
+            return None
+        key, axis, _ = self.padding.fill[0]
+        return int(self.inputs[key].shape[axis])
+
+    def filled(self, length: int | None, *, left: bool = False) -> Carrier:
+        """The same example filled up to a length, behind its end or before its start."""
+        if self.padding is None or length is None or length == self.length:
+            return self
+        inputs = dict(self.inputs)
+        for key, axis, value in self.padding.fill:
+            own = inputs[key]
+            shape = [length - s if a == axis else s for a, s in enumerate(own.shape)]
+            more = own.new_full(shape, value)
+            inputs[key] = torch.cat([more, own] if left else [own, more], axis)
+        return Carrier(inputs, self.padding)
 
 
 @dataclass(frozen=True, eq=False)

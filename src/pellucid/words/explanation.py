@@ -66,8 +66,9 @@ class Evidence:
 
     `rows` were asked for this example alone; `passes`, `forwards` (rows through the model), `seconds`
     and `peak_bytes` (counted bytes of activations in the largest pass) belong to the whole run that it
-    shared. `chunk` is the largest number of rows in one pass. `time` says in seconds where the time of
-    this explanation went: `reading` the input, the `model` (its share of the passes), `checks` on the
+    shared. `chunk` is the largest number of rows in one pass; `padded` says that examples of different
+    lengths were scored in one pass, which is done only where it was proved to change nothing. `time` says
+    in seconds where the time of this explanation went: `reading` the input, the `model` (its share of the passes), `checks` on the
     model, the `method`'s own arithmetic, `transfers` between devices, `python` around it, and `waiting`
     for what shared the run. All but reading add up to `seconds`. `joules` is the energy of the run,
     counted by the processor (rapl) or the card (nvml), None where neither says it. `twin` names the copy of
@@ -89,6 +90,7 @@ class Evidence:
     strict: bool = False
     shared_by: int = 1
     prefix_once: bool = False
+    padded: bool = False
     rows_interact: bool = False
     retries: int = 0
     time: Mapping[str, float] = field(default_factory=dict[str, float])
