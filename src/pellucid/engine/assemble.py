@@ -52,7 +52,6 @@ def assemble(
     rows, pads = _rows(group, batch, n, length) if group.overrides else (None, [])
     left = batch[0].bundle.fit is not None and batch[0].bundle.fit.left
     carriers = [(w.carrier.filled(length, left=left), p.q - p.p) for p in batch for w in p.works]
-    group.loop.tally.padded |= any(p.bundle.length != length for p in batch)
     same = all(c is carriers[0][0] for c, _ in carriers)
     widen = group.may_widen() and same and n > FEW
     inputs: dict[str | int, Any] = {}

@@ -136,6 +136,7 @@ class Group:
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
         tally.interact |= self.interacting
+        tally.padded |= outcome.scores is not None and len({p.bundle.length for p in batch}) > 1
         if self.settings.progress is not None:
             self.settings.progress(tally.rows, tally.asked_rows)
         return None
