@@ -68,10 +68,10 @@ def assemble(
     inputs = {k: v.to(group.device) if isinstance(v, Tensor) else v for k, v in inputs.items()}
     once = all(group.facts.get(("called once", s.layer)) or s.call for s in group.layers)
     last = not group.output_needed and once and not group.gradients and not any(s.is_input for s in group.readings)
-    which = torch.tensor(graded) if group.gradients else None
+    chosen = torch.tensor(graded) if group.gradients else None
     copy = group.facts.get(group.writes, True)
-    return passes.Order(inputs, n, group.site, rows, targets, which, group.gradients, group.readings, widen,
-                        last and bool(group.layers), group.change, copy, pads), columns
+    return passes.Order(inputs, n, group.site, rows, targets, chosen, group.gradients, group.readings, widen,
+                        last and bool(group.layers), group.change, copy, pads=pads), columns
 
 
 def _rows(group: Group, batch: list[Piece], n: int, length: int | None) -> tuple[Tensor, list[tuple[slice, ...]]]:
