@@ -63,7 +63,8 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
             raise LayerError("layer.no_rows", f"{site}, whose value has no entry per example",
                              "one axis as long as the batch", "choose a layer that works row by row")
         facts[key] = axis
-        facts[("prefix", site)] = heard.before
+        # Only the very first layer to speak has a prefix that may be next to nothing.
+        facts[("prefix", site)] = heard.before if heard is survey(model, carrier, facts)[0] else 1.0
         facts[("called once", site.layer)] = len(calls) == 1
     return facts[key]
 

@@ -64,18 +64,18 @@ class Verdict:
 class Evidence:
     """What the explanation cost and how it was computed.
 
-    `rows` were asked for this example alone; `passes`, `forwards` (rows through the model), `seconds`
-    and `peak_bytes` (counted bytes of activations in the largest pass) belong to the whole run that it
-    shared. `chunk` is the largest number of rows in one pass; `padded` says that examples of different
-    lengths were scored in one pass, which is done only where it was proved to change nothing. `time` says
-    in seconds where the time of this explanation went: `reading` the input, the `model` (its share of the
-    passes), `checks` on the model, the `method`'s own arithmetic, `transfers` between devices, `python`
-    around it, and `waiting` for what shared the run. All but reading add up to `seconds`. `joules` is the
-    energy of the run, counted by the processor (rapl) or the card (nvml), None where neither says it.
-    `twin` names the copy of the model that answered (`folded 53, channels-last`), None where its own layers did; `agreement` is how
-    far the two were apart where they were compared: `structure` (the output in float64), `score`,
-    `gradient` and `reading` (relative), `cosine` (the smallest between gradients). `untuned` says why the
-    model's own layers answered, all questions or some.
+    `rows` were asked for this example alone; `passes`, `forwards` (rows through the model), `seconds` and
+    `peak_bytes` (counted bytes of activations in the largest pass) belong to the whole run that it shared.
+    `chunk` is the largest number of rows in one pass; `padded` says that examples of different lengths were
+    scored in one pass, which is done only where it was proved to change nothing. `time` says in seconds where
+    the time of this explanation went: `reading` the input, the `model` (its share of the passes), `checks` on
+    the model, the `method`'s own arithmetic, `transfers` between devices, `python` around it, and `waiting`
+    for what shared the run. All but reading add up to `seconds`. `joules` is the energy of the run, counted
+    by the processor (rapl) or the card (nvml), None where neither says it. `twin` names the copy of the model
+    that answered (`folded 53, channels-last`), None where its own layers did; `agreement` is how far the two
+    were apart where they were compared: `structure` (the output in float64), `score`, `gradient` and
+    `reading` (relative), `cosine` (the smallest between gradients). `untuned` says why the model's own layers
+    answered, all questions or some.
     """
 
     passes: int = 0
