@@ -93,7 +93,7 @@ def room(group: Group, queue: Sequence[Piece]) -> int:
     if budget is None and forecast.needed(wanted) <= LITTLE:
         return most
     have = memory.free_bytes(group.device) if budget is None else budget
-    fit = forecast.rows_within(have, group.device, memory.COMFORT if group.gradients else memory.CACHED)
+    fit = forecast.rows_within(have, group.device, gradient=bool(group.gradients))
     if fit == 0:
         raise too_small(forecast.needed(1), have)
     return min(most, fit)

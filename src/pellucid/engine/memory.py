@@ -18,9 +18,13 @@ COMFORT = 256 * 2**20
 """Bytes of activations that a CPU pass with gradients aims at: most of them wait for the way back, and larger
 chunks are not faster."""
 
-CACHED = 64 * 2**20
-"""The same for a pass without gradients, where all that is alive is at work: a small convolutional network took
-1.4 ms a row within this and 4 ms at six times as much, other networks the same time from here on."""
+CACHED = 20 * 2**20
+"""The same for a pass without gradients, where all that is alive is at work and should stay in the cache: a small
+convolutional network takes 1.4 ms a row within this, and 2.5 ms at two or three times as much."""
+
+TOGETHER = 8
+"""Rows that a pass without gradients takes in any case within three times as much: large layers are read for all
+rows at once, and from here on a row of a transformer costs no less."""
 
 SAFETY = 1.7
 """Real peak over counted bytes: kernels have work space and allocators gaps that no count sees."""
@@ -42,13 +46,16 @@ class Forecast:
         """What must be free for so many rows."""
         return int(SAFETY * self.bytes(rows))
 
-    def rows_within(self, budget: int, device: torch.device, comfort: int = COMFORT) -> int:
+    def rows_within(self, budget: int, device: torch.device, *, gradient: bool = True) -> int:
         """The chunk: rows that a budget holds, on a CPU within what is comfortable; 0 where not even one fits."""
-        each = max(self.per_row, 1)
-        most = int((budget / SAFETY - self.fixed) // each)
+        most = self._in(budget / SAFETY)
         if device.type == "cpu":
-            most = min(most, max((comfort - self.fixed) // each, 1))
+            fine = self._in(COMFORT) if gradient else max(self._in(CACHED), min(self._in(3 * CACHED), TOGETHER))
+            most = min(most, max(fine, 1))
         return max(min(most, MOST_ROWS), 0)
+
+    def _in(self, room: float) -> int:
+        return int((room - self.fixed) // max(self.per_row, 1))
 
 
 class Alive(Watching):

@@ -84,7 +84,10 @@ class Features:
         if self._in_order:
             return self._over(masks.reshape(*masks.shape[:-1], *self.index.shape), rank)
         on = torch.ones((), dtype=masks.dtype, device=masks.device).expand(*masks.shape[:-1], 1)
-        return self._over(torch.cat([masks, on], -1)[..., self._slots.to(masks.device)], rank)
+        slots = self._slots.to(masks.device)
+        # gather is several times faster here than an index: a byte for each position and mask
+        spread = torch.cat([masks, on], -1).gather(-1, slots.flatten().expand(*masks.shape[:-1], -1))
+        return self._over(spread.unflatten(-1, slots.shape), rank)
 
     def movable(self, rank: int) -> Tensor:
         """True over x where a feature may be switched off."""
