@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid import catalog, choose, judge
+from pellucid.engine import memory
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
 from pellucid.engine.settings import Settings, Tally
@@ -54,6 +55,7 @@ class _Plan:
 
 @torch.inference_mode(False)
 @torch.no_grad()
+@memory.named("to read the input or to write the answer")
 def explain(
     subject: Subject | nn.Module,
     x: Any,
@@ -288,9 +290,10 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
         residual = float(values.double().sum()) - (result.score - result.baseline)
     evidence = Evidence(
         passes=tally.passes, forwards=tally.forwards, rows=tally.asked.get(case.carrier, 0), seconds=tally.seconds,
-        peak_bytes=tally.peak, chunk=tally.chunk, dtype=str(case.origin.dtype).removeprefix("torch."),
-        device=str(case.origin.device), isolation=tally.isolation, strict=settings.strict, shared_by=sharing,
-        prefix_once=tally.widened, padded=tally.padded, rows_interact=tally.interact, retries=tally.retries,
+        peak_bytes=tally.peak, predicted_bytes=tally.predicted, memory=tally.foretold, chunk=tally.chunk,
+        dtype=str(case.origin.dtype).removeprefix("torch."), device=str(case.origin.device),
+        isolation=tally.isolation, strict=settings.strict, shared_by=sharing, prefix_once=tally.widened,
+        padded=tally.padded, rows_interact=tally.interact, retries=tally.retries,
         time={"reading": plan.reading, **tally.spent(case.carrier, seconds, sharing)}, joules=tally.joules,
         chosen=plan.why,
         precision="exact" if settings.exact else settings.precision, twin=tally.twin, agreement=dict(tally.agreement),

@@ -16,7 +16,7 @@ from pellucid.engine.assemble import assemble
 from pellucid.engine.chunk import counting, fill, short
 from pellucid.engine.shadow import Unwritten, Watch, patched
 from pellucid.engine.share import Bundle, Piece
-from pellucid.words.errors import InputError, ModelError, PellucidError
+from pellucid.words.errors import BudgetError, InputError, ModelError, PellucidError
 from pellucid.words.site import Site
 from pellucid.words.target import is_open
 
@@ -51,6 +51,7 @@ class Group:
         self.key = self.kind
         self.writes: Hashable = ("writes", self.site, self.change)
         self.buffer: Tensor | None = None
+        self.again = False
         self.asked: tuple[Hashable, ...] = (self.shape, self.site, self.gradients, self.readings, frozenset(scored),
                                               self.change)
         self.choice = tuning.Choice(loop.model)
@@ -132,7 +133,7 @@ class Group:
                 asked, modelled, mine = self.loop.tally.asked, self.loop.tally.modelled, work.case.carrier
                 asked[mine] = asked.get(mine, 0) + piece.q - piece.p
                 modelled[mine] = modelled.get(mine, 0.0) + per_row * (piece.q - piece.p)
-        tally = self.loop.tally
+        tally, self.again = self.loop.tally, False
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
         tally.interact |= self.interacting
@@ -193,9 +194,10 @@ class Group:
         """Rows that look at their neighbours are asked one by one."""
         for piece in batch:
             for alone in piece.cut(1):
-                error = self._try([alone])
-                if error is not None:
-                    self._recover(error, [alone])
+                left = [alone]
+                while left:
+                    error = self._try(left)
+                    left = [] if error is None else self._recover(error, left)
 
     def _settle(self, piece: Piece, outcome: passes.Outcome, start: int, column: dict[int, list[int]]) -> None:
         """Freeze predictions, and refuse rows whose score is no number."""
@@ -225,6 +227,9 @@ class Group:
             self.buffer = None
             memory.release(self.device)
             self.loop.tally.retries += 1
+            if rows == 1 and not self.again:
+                self.again = True  # what was freed just now may be enough
+                return batch
             if rows > 1:
                 self.facts[(*self.key, "most")] = rows // 2
                 return [cut for piece in batch for cut in piece.cut(max(rows // 2, 1))]
@@ -245,6 +250,8 @@ def named(error: BaseException) -> PellucidError:
     """A model's own exception under our code; the original is its cause."""
     if isinstance(error, PellucidError):
         return error
+    if memory.is_out_of_memory(error):
+        return memory.ran_out("to look at the model")
     found = ModelError(
         "model.failed", f"{type(error).__name__} in the model's forward", "a forward that runs on this input",
         "see the cause below; check shapes, dtype and device of the input")

@@ -15,6 +15,7 @@ from pellucid.engine.assemble import FEW, assemble
 from pellucid.engine.group import Group
 from pellucid.engine.shadow import Unwritten
 from pellucid.engine.share import Bundle, Fit, Piece
+from pellucid.words.errors import BudgetError
 from pellucid.words.points import draw
 from pellucid.words.site import Site
 from pellucid.words.target import Class, Contrast, Predicted, Target
@@ -41,7 +42,12 @@ LOUD = 10.0
 def answer(loop: Loop, bundles: list[Bundle]) -> None:
     """Answer bundles that could share passes but for their lengths."""
     for bucket in settled(loop, bundles):
-        Group(loop, bucket).answer()
+        try:
+            with memory.named("for the answers"):
+                Group(loop, bucket).answer()
+        except BudgetError as error:
+            for slot in (s for bundle in bucket for work in bundle.works for s in work.slots):
+                slot.fail(error)
 
 
 def settled(loop: Loop, bundles: list[Bundle]) -> list[list[Bundle]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from pellucid.engine.modes import Watching
+from pellucid.words.errors import BudgetError, PellucidError
 
 COMFORT = 256 * 2**20
 """Bytes of activations that a CPU pass with gradients aims at: most of them wait for the way back, and larger
@@ -190,6 +192,27 @@ def without_frames(error: BaseException) -> None:
     while behind is not None:
         behind.__traceback__ = None
         behind = behind.__cause__ or behind.__context__
+
+
+def ran_out(doing: str) -> BudgetError:
+    """The error for memory that ran out outside any pass, where fewer rows are no help."""
+    return BudgetError("budget.too_small", f"no memory left {doing}", "more of it",
+                       "free memory, take a smaller input, or ask for fewer samples")
+
+
+@contextmanager
+def named(doing: str) -> Iterator[None]:
+    """While open, memory that runs out ends in our error, without what the frames held."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, PellucidError) or not is_out_of_memory(error):
+            raise
+        without_frames(error)
+    else:
+        return
+    gc.collect()
+    raise ran_out(doing)
 
 
 def release(device: torch.device) -> None:

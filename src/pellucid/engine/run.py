@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pellucid.engine import shadow
+from pellucid.engine import memory, shadow
 from pellucid.engine.cost import Clock, Energy
 from pellucid.engine.group import named
 from pellucid.engine.lengths import answer
@@ -65,6 +65,8 @@ def _own_fault(error: Exception) -> PellucidError:
     """A method's own exception under our code; the original is its cause."""
     if isinstance(error, PellucidError):
         return error
+    if memory.is_out_of_memory(error):
+        return memory.ran_out("for the method's own arithmetic")
     found = OptionError("method.failed", f"{type(error).__name__} in the method's own code",
                         "a method that returns its values", "see the cause below; it was not the model")
     found.__cause__ = error

@@ -90,6 +90,9 @@ def facts(e: Explanation, lang: str, level: int) -> Element:
     evidence.append((say(lang, "answered"), story.answered_by(e, lang)))
     if e.evidence.peak_bytes is not None:
         evidence.append((say(lang, "peak_bytes"), f"{e.evidence.peak_bytes / 2**20:.1f} MiB"))
+    if e.evidence.memory:
+        mib = f"{(e.evidence.predicted_bytes or 0) / 2**20:.1f}"
+        evidence.append((say(lang, "memory"), say(lang, f"memory {e.evidence.memory}", mib=mib)))
     if e.evidence.joules is not None:
         evidence.append((say(lang, "joules"), e.evidence.joules))
     evidence += [(say(lang, f"time {part}"), seconds) for part in cost.PARTS

@@ -40,6 +40,8 @@ class EvidenceRecord(Strict):
     rows: Whole
     seconds: float
     peak_bytes: Whole | None
+    predicted_bytes: Whole | None = None
+    memory: Text = ""
     chunk: Whole
     dtype: Text
     device: Text

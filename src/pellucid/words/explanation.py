@@ -67,7 +67,11 @@ class Evidence:
     `rows` were asked for this example alone; `passes`, `forwards` (rows through the model), `seconds` and
     `peak_bytes` (counted bytes of activations in the largest pass) belong to the whole run that it shared.
     `chunk` is the largest number of rows in one pass; `padded` says that examples of different lengths were
-    scored in one pass, which is done only where it was proved to change nothing. `time` says in seconds where
+    scored in one pass, which is done only where it was proved to change nothing. `memory` says where the
+    chunk came from: `predicted` before anything ran (`predicted_bytes` for that largest pass), `counted` in
+    a first small pass because so little was asked, `unpredictable` where the model could not be run without
+    values and was counted; `retries` is how often memory ran out all the same and fewer rows were taken.
+    `time` says in seconds where
     the time of this explanation went: `reading` the input, the `model` (its share of the passes), `checks` on
     the model, the `method`'s own arithmetic, `transfers` between devices, `python` around it, and `waiting`
     for what shared the run. All but reading add up to `seconds`. `joules` is the energy of the run, counted
@@ -83,6 +87,8 @@ class Evidence:
     rows: int = 0
     seconds: float = 0.0
     peak_bytes: int | None = None
+    predicted_bytes: int | None = None
+    memory: str = ""
     chunk: int = 0
     dtype: str = "float32"
     device: str = "cpu"
