@@ -10,7 +10,7 @@ BENCH_PIP := $(BENCH)/bin/python $(INSTALL)
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts check docs train bench clean
+.PHONY: help demo test soak lint types contracts check docs train bench clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ demo: $(VENV)/.demo ## explain three real kinds of model and write out/demo/repo
 
 test: $(VENV)/.dev ## run the whole suite
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/.dev ## explain 500 times and see that memory does not grow
+	$(BIN)/python tests/soak.py 500
 
 lint: $(VENV)/.dev ## look for what is wrong or untidy
 	$(BIN)/ruff check src tests training bench

@@ -27,9 +27,6 @@ SCOUT_ROWS = 8
 """Rows of the first chunk at most: a few kilobytes of token ids can take a hundred megabytes on the way."""
 
 
-LITTLE = 32 * 2**20
-"""Bytes up to which nobody asks how much memory is free."""
-
 
 OFF = 1.1
 """A count this much above what was predicted is believed instead."""
@@ -90,7 +87,7 @@ def room(group: Group, queue: Sequence[Piece]) -> int:
         values = list(group.bundles[0].first.carrier.inputs.values())
         size = sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor)) + 1
         return 1 if budget is not None else min(most, max(SCOUT_BYTES // size, 1), SCOUT_ROWS)
-    if budget is None and forecast.needed(wanted) <= LITTLE:
+    if budget is None and forecast.needed(wanted) <= memory.LITTLE:
         return most
     have = memory.free_bytes(group.device) if budget is None else budget
     fit = forecast.rows_within(have, group.device, gradient=bool(group.gradients))
@@ -103,6 +100,8 @@ def room(group: Group, queue: Sequence[Piece]) -> int:
 def counting(group: Group, order: Order) -> Iterator[None]:
     """Count what a pass holds, if it is much larger than any of its kind before, and keep the tally."""
     what, tally = known(group, order.widen), group.loop.tally
+    if not what.tried and known(group, not order.widen).predicted is not None:
+        what.predicted, what.tried = predict.foresee(group, order.widen), True
     if order.n > 2 * what.rows:
         with memory.Alive() as alive:
             yield

@@ -31,6 +31,9 @@ rows at once, and from here on a row of a transformer costs no less."""
 SAFETY = 1.7
 """Real peak over counted bytes: kernels have work space and allocators gaps that no count sees."""
 
+LITTLE = 32 * 2**20
+"""Bytes up to which nobody asks how much memory is free."""
+
 MOST_ROWS = 4096
 
 

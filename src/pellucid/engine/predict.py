@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from pellucid.engine import passes, probe, shadow
+from pellucid.engine import memory, passes, probe, shadow
 from pellucid.engine.assemble import assemble
 from pellucid.engine.capture import parts
-from pellucid.engine.memory import COMFORT, MOST_ROWS, Alive, Forecast, free_bytes
+from pellucid.engine.memory import MOST_ROWS, Alive, Forecast
 from pellucid.engine.share import Piece
 from pellucid.words.target import Class, Contrast, Function, Predicted, Target
 
@@ -33,18 +33,24 @@ RUNS = (2, MOST_ROWS)
 
 
 DEAR = 16
-"""How much more must be at stake where torch's compiler, which shapes alone are run with, is not loaded yet:
-that takes seconds, once in a process."""
+"""How much more must be at stake where torch's compiler, without which shapes cannot be run alone, is not loaded
+yet: that takes seconds, once in a process."""
+
+COMPILER = 2**30
+"""Free bytes from which it is loaded at all; an import that ends in the middle would spoil it for everybody."""
 
 
 def matters(group: Group, rows: int) -> bool:
     """Whether so many rows could fill what a pass may take, so that knowing it before is worth the time."""
-    stake = rows * guess(group)
-    if "torch._dynamo" not in sys.modules:
-        stake //= DEAR
-    if group.settings.budget is not None:
-        return stake > group.settings.budget
-    return stake > COMFORT and (rows > 1 or stake > free_bytes(group.device))
+    stake, budget = rows * guess(group), group.settings.budget
+    if stake <= (memory.LITTLE if budget is None else budget):
+        return False
+    loaded, have = "torch._dynamo" in sys.modules, memory.free_bytes(group.device)
+    if not loaded and have < COMPILER:
+        return False
+    if budget is not None or stake // KEPT > have:
+        return True
+    return rows > 1 and stake > memory.COMFORT * (1 if loaded else DEAR)
 
 
 def guess(group: Group) -> int:
