@@ -16,7 +16,7 @@ from pellucid.engine.assemble import assemble
 from pellucid.engine.chunk import counting, fill, short
 from pellucid.engine.shadow import Unwritten, Watch, patched
 from pellucid.engine.share import Bundle, Piece
-from pellucid.words.errors import BudgetError, InputError, ModelError, PellucidError
+from pellucid.words.errors import InputError, ModelError, PellucidError
 from pellucid.words.site import Site
 from pellucid.words.target import is_open
 
