@@ -87,13 +87,14 @@ def room(group: Group, queue: Sequence[Piece]) -> int:
         values = list(group.bundles[0].first.carrier.inputs.values())
         size = sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor)) + 1
         return 1 if budget is not None else min(most, max(SCOUT_BYTES // size, 1), SCOUT_ROWS)
-    if budget is None and forecast.needed(wanted) <= memory.LITTLE:
-        return most
+    fine = min(wanted, forecast.comfortable(group.device, gradient=bool(group.gradients)))
+    if budget is None and forecast.needed(fine) <= memory.LITTLE:
+        return fine
     have = memory.free_bytes(group.device) if budget is None else budget
-    fit = forecast.rows_within(have, group.device, gradient=bool(group.gradients))
+    fit = forecast.rows_within(have)
     if fit == 0:
         raise too_small(forecast.needed(1), have)
-    return min(most, fit)
+    return min(fine, fit)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ rows at once, and from here on a row of a transformer costs no less."""
 SAFETY = 1.7
 """Real peak over counted bytes: kernels have work space and allocators gaps that no count sees."""
 
-LITTLE = 32 * 2**20
+LITTLE = 64 * 2**20
 """Bytes up to which nobody asks how much memory is free."""
 
 MOST_ROWS = 4096
@@ -51,13 +51,16 @@ class Forecast:
         """What must be free for so many rows."""
         return int(SAFETY * self.bytes(rows))
 
-    def rows_within(self, budget: int, device: torch.device, *, gradient: bool = True) -> int:
-        """The chunk: rows that a budget holds, on a CPU within what is comfortable; 0 where not even one fits."""
-        most = self._in(budget / SAFETY)
-        if device.type == "cpu":
-            fine = self._in(COMFORT) if gradient else max(self._in(CACHED), min(self._in(3 * CACHED), TOGETHER))
-            most = min(most, max(fine, 1))
-        return max(min(most, MOST_ROWS), 0)
+    def rows_within(self, budget: int) -> int:
+        """Rows that a budget holds; 0 where not even one fits."""
+        return max(min(self._in(budget / SAFETY), MOST_ROWS), 0)
+
+    def comfortable(self, device: torch.device, *, gradient: bool) -> int:
+        """Rows beyond which a pass is not faster, if memory does not matter; one at least."""
+        if device.type != "cpu":
+            return MOST_ROWS
+        fine = self._in(COMFORT) if gradient else max(self._in(CACHED), min(self._in(3 * CACHED), TOGETHER))
+        return max(min(fine, MOST_ROWS), 1)
 
     def _in(self, room: float) -> int:
         return int((room - self.fixed) // max(self.per_row, 1))
