@@ -182,22 +182,23 @@ class Bundle:
             total = torch.zeros(whole, weights.shape[1], *value.shape[2:], dtype=torch.float64, device=value.device)
             self.answers[column] = total
         flat = total[a:b].flatten(2) if total.dim() > 2 else total[a:b].unsqueeze(-1)
-        rows = value.reshape(b - a, q - p, -1).to(torch.float64)
+        rows = value.reshape(b - a, q - p, -1)
         steps = None
         if ask.fold.times is not None:
             said = self.own(ask.fold.times, outcome.readings[ask.fold.times][start:stop])
-            steps = said.reshape(b - a, q - p, -1).to(torch.float64)
+            steps = said.reshape(b - a, q - p, -1)
         for j in range(q - p):
-            row, at = rows[:, j], p + j
+            row, at = rows[:, j].to(torch.float64), p + j  # a whole chunk in float64 would be its size twice more
             if steps is not None:
                 # A step needs the point before it, which may have come with an earlier chunk.
                 last = self.before.setdefault(column, row.new_zeros(2, whole, row.shape[1]))
-                change, point = last[0, a:b] * (steps[:, j] - last[1, a:b]), at
-                last[0, a:b], last[1, a:b] = row, steps[:, j]
+                step = steps[:, j].to(torch.float64)
+                change, point = last[0, a:b] * (step - last[1, a:b]), at
+                last[0, a:b], last[1, a:b] = row, step
                 if point == 0:
                     continue
                 row, at = change, point - 1
-            flat += weights[:, :, at, None] * row[:, None]
+            flat.addcmul_(weights[:, :, at, None], row[:, None])
 
     def finish(self) -> None:
         """Hand every question its answer."""
