@@ -100,3 +100,11 @@ def test_the_cost_is_kept_in_the_file(tmp_path):
     e = pellucid.explain(Slow(0.0), torch.randn(1, 4), "saliency")
     e.save(tmp_path / "why.pellucid")
     assert pellucid.open(tmp_path / "why.pellucid").evidence == e.evidence
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_card_is_waited_for_and_what_is_moved_to_it_is_counted():
+    net = nn.Sequential(nn.Linear(4, 4096), nn.Tanh(), nn.Linear(4096, 3)).eval().cuda()
+    e = pellucid.explain(net, torch.randn(1, 4), "integrated_gradients", profile=True)
+    assert e.evidence.time["transfers"] > 0
+    assert own(e) == pytest.approx(e.evidence.seconds, rel=1e-9)

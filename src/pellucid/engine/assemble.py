@@ -65,7 +65,9 @@ def assemble(
             inputs[key] = value.expand(n, *value.shape[1:])
         else:
             inputs[key] = torch.cat([c.inputs[key].expand(k, *value.shape[1:]) for c, k in carriers])
-    inputs = {k: v.to(group.device) if isinstance(v, Tensor) else v for k, v in inputs.items()}
+    if any(isinstance(v, Tensor) and v.device != group.device for v in inputs.values()):
+        with group.loop.tally.clock.into("transfers"):
+            inputs = {k: v.to(group.device) if isinstance(v, Tensor) else v for k, v in inputs.items()}
     once = all(group.facts.get(("called once", s.layer)) or s.call for s in group.layers)
     last = not group.output_needed and once and not group.gradients and not any(s.is_input for s in group.readings)
     chosen = torch.tensor(graded) if group.gradients else None
