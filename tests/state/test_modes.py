@@ -15,7 +15,8 @@ import sys, torch, pellucid
 net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Flatten(),
                           torch.nn.Linear(4 * 36, 2)).eval()
 for method in ("saliency", "integrated_gradients", "grad_cam", "occlusion"):
-    pellucid.explain(net, torch.randn(1, 3, 8, 8), method)
+    for precision in ("auto", "fast"):
+        pellucid.explain(net, torch.randn(1, 3, 8, 8), method, precision=precision)
 print(sorted({"torch._dynamo", "sympy", "torch._inductor"} & set(sys.modules)))
 """
 

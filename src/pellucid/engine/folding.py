@@ -18,9 +18,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from pellucid.engine.capture import parts
+from pellucid.engine.modes import Watching
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _Made:
     readers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
 
-class Reads(TorchDispatchMode):
+class Reads(Watching):
     """Watches one run of a model: who reads which weight, and who reads what a layer made.
 
     Storages are watched, so that a view counts as what it looks at. Use `watching` around the run.
