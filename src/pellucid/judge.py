@@ -63,7 +63,8 @@ def verdict(
             "raise limit=, or read the error bars"))
     if "interval.wide" in found.notes:
         wide = WIDTH * _part(found.sampling, place, values)
-        more = "" if tolerance is None or not math.isfinite(wide) else f" about {math.ceil((wide / tolerance)**2)}-fold"
+        fold = (wide / tolerance) * (wide / tolerance) if tolerance else math.inf
+        more = f" about {math.ceil(fold)}-fold" if math.isfinite(fold) else ""
         reasons.append(Finding(
             "interval.wide", "warn",
             (f"two standard errors are {wide:.2%} of the values{asked}" if math.isfinite(wide)

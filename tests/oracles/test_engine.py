@@ -396,3 +396,11 @@ def test_a_full_gpu_gets_smaller_passes() -> None:
     e = pellucid.explain(hog, normal(1, 3, 12, 12).cuda(), "kernel_shap", target=1, features="patches:3")
     assert e.verdict.status == "pass", e.verdict
     assert e.evidence.chunk < e.evidence.rows
+
+
+@pytest.mark.parametrize("rows", [0, -1, 2.5, "8"])
+def test_a_chunk_without_meaning_is_refused(rows: Any) -> None:
+    with pytest.raises(pellucid.PellucidError) as error:
+        pellucid.explain(mlp(), normal(1, 6), "saliency", chunk=rows)
+    assert error.value.code == "option.value"
+    assert repr(rows) in str(error.value)

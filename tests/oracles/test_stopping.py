@@ -180,8 +180,16 @@ def test_the_next_look_is_where_the_error_is_expected_to_suffice() -> None:
 @pytest.mark.parametrize(("method", "options"), [
     ("expected_gradients", {"samples": 0}), ("expected_gradients", {"tolerance": -0.1}),
     ("smooth(saliency)", {"tolerance": -1.0}), ("kernel_shap", {"tolerance": -0.5}),
+    *((method, {"tolerance": math.nan}) for method in ("expected_gradients", "smooth(saliency)", "kernel_shap")),
 ])
 def test_a_tolerance_without_meaning_is_refused(method: str, options: dict[str, float]) -> None:
     with pytest.raises(pellucid.PellucidError) as error:
         pellucid.explain(Quadratic(6), normal(1, 6, dtype=F64), method, **options)
     assert error.value.code == "option.value"
+
+
+@pytest.mark.parametrize("method", ["expected_gradients", "smooth(saliency)", "kernel_shap"])
+def test_a_tolerance_that_no_number_of_samples_can_meet_is_said(method: str) -> None:
+    net = nn.Sequential(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 2)).double()
+    e = pellucid.explain(net, normal(1, 12, dtype=F64), method, target=0, tolerance=1e-200, samples=300)
+    assert "interval.wide" in [f.code for f in e.verdict.findings]

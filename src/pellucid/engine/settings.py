@@ -38,8 +38,8 @@ class Settings:
         if self.precision not in PRECISIONS:
             raise OptionError("option.value", f"precision={self.precision!r}", ", ".join(PRECISIONS),
                               nearest(str(self.precision), PRECISIONS))
-        if self.chunk is not None and self.chunk < 1:
-            raise OptionError("option.value", f"chunk={self.chunk}", "1 or more rows", "leave chunk out or ask for 1")
+        if self.chunk is not None and not (isinstance(self.chunk, int) and self.chunk >= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("option.value", f"chunk={self.chunk!r}", "1 or more rows", "leave chunk out or ask for 1")
 
     @property
     def exact(self) -> bool:

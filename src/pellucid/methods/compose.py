@@ -65,7 +65,7 @@ def smooth(inner: Method) -> Method:
     """The same method, averaged over noisy copies of x (SmoothGrad, arXiv:1706.03825)."""
 
     async def smoothed(case: Case, *, samples: int, spread: float, tolerance: float, **options: Any) -> Estimate:
-        if samples < 1 or spread < 0 or tolerance < 0:
+        if samples < 1 or not spread >= 0 or not tolerance >= 0:  # NaN is neither
             raise OptionError("option.value", f"samples={samples}, spread={spread}, tolerance={tolerance}",
                               "samples from 1, spread and tolerance from 0",
                               "ask for at least one copy, with some noise or none")

@@ -31,7 +31,7 @@ async def expected_gradients(
     errors of the replicates' mean are within `tolerance` of the values (norms over features; 0 never
     stops), at most `samples` points. The values sum to f(x) - E f(b) in expectation.
     """
-    if not isinstance(samples, int) or samples < 1 or tolerance < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(samples, int) or samples < 1 or not tolerance >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError("option.value", f"samples={samples!r}, tolerance={tolerance!r}",
                           "a whole number of samples from 1 and a tolerance from 0", "try samples=1024, tolerance=0.01")
     over = [case.from_baseline(b) for b in case.alternatives] or [case]

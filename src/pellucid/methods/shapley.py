@@ -71,7 +71,7 @@ async def kernel_shap(case: Case, *, samples: int = 2048, tolerance: float = 0.0
     32 features, what the other pairs foretell of a pair is no noise.
     """
     n, all_ = case.features.n, 2 ** min(case.features.n, 62) - 2
-    if not isinstance(samples, int) or samples < 2 or tolerance < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(samples, int) or samples < 2 or not tolerance >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError("option.value", f"samples={samples!r}, tolerance={tolerance!r}",
                           "a whole number of samples from 2 and a tolerance from 0", "ask for at least one pair")
     here, there = await together(case.score(case.here), case.score(case.there))

@@ -30,4 +30,4 @@ def excess(values: Tensor, error: Tensor | None, tolerance: float) -> float:
 def upcoming(n: int, excess: float, most: int) -> int:
     """After n draws, how many there should be at the next look: the error falls as 1 / sqrt(n)."""
     least, largest = GROWTH
-    return min(math.ceil(n * min(max(1.1 * excess**2, least), largest)), most)
+    return min(math.ceil(n * min(max(1.1 * min(excess, largest)**2, least), largest)), most)
