@@ -141,7 +141,17 @@ def _other_module(model: nn.Module) -> None:
     model.get_submodule("features")[1] = nn.BatchNorm2d(6).eval()  # pyright: ignore[reportIndexIssue]
 
 
-@pytest.mark.parametrize("written", [_in_place, _step, _load, _data, _order, _statistics, _other_data, _other_module])
+def _setting(model: nn.Module) -> None:
+    norm = model.get_submodule("features")[1]  # pyright: ignore[reportIndexIssue]
+    norm.eps = 1.0
+
+
+def _hook(model: nn.Module) -> None:
+    model.get_submodule("features.4").register_forward_hook(lambda module, args, output: 2 * output)
+
+
+@pytest.mark.parametrize("written", [_in_place, _step, _load, _data, _order, _statistics, _other_data, _other_module,
+                                     _setting, _hook])
 def test_a_model_that_was_written_gets_a_new_twin(written: Callable[[nn.Module], None]) -> None:
     on = toy("cnn")
     subject = on.subject()
@@ -213,9 +223,37 @@ def test_a_budget_holds_while_the_twin_is_proved() -> None:
     ask: Any = {"method": "occlusion", "features": "patches:4"}
     row = pellucid.explain(on.subject(), on.x, **ask, precision="exact", chunk=1).evidence.peak_bytes or 0
     tight = int(1.4 * memory.SAFETY * row)
+    subject = on.subject()  # what one budget had no room for is no reason for the next
     for budget, twin, why in ((tight, None, "the budget has no room for the proof"), (10_000_000, FOLDED, "")):
-        e = pellucid.explain(on.subject(), on.x, **ask, precision="fast", budget=budget)
+        e = pellucid.explain(subject, on.x, **ask, precision="fast", budget=budget)
         assert (e.evidence.twin, e.evidence.untuned) == (twin, why)
+
+
+class _WritesLarge(nn.Module):
+    """Writes into its input where that is large."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        if float(x.detach().mean()) > 3:
+            x.mul_(0.3).add_(0.5)
+        return self.inner(x)
+
+
+def test_rows_that_the_twin_wrote_into_are_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin's answers are refused after it wrote: the model must get the rows as they were."""
+    on = toy("cnn")
+    monkeypatch.setattr(agreement, "refused", lambda found, half: "by this test")
+    model, large = _WritesLarge(on.model).eval(), on.x.abs() + 10
+    ask: Any = {"method": "occlusion", "features": "patches:2", "target": 1}
+    own = pellucid.explain(model, large, **ask, strict=True)
+    subject = pellucid.wrap(model)
+    pellucid.explain(subject, large / 100, "input_x_gradient", target=1, precision="exact")
+    found = pellucid.explain(subject, large, **ask, precision="fast")
+    assert "by this test" in found.evidence.untuned
+    assert float((found.values - own.values).abs().max()) <= 1e-4 * float(own.values.abs().max())
 
 
 # --- what is told

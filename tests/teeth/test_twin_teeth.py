@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 import pellucid
 from pellucid.engine import agreement, folding, twin
+from pellucid.engine.passes import Outcome
 from pellucid.testing.toys import toy
+from pellucid.words.site import Site
 
 FOLDED = folding.folded
 
@@ -118,3 +120,14 @@ def test_a_twin_that_fails_is_answered_for(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(twin, "_laid_out", failing)
     check(on.model, on.x, "AttributeError in the twin's forward")
+
+
+def test_a_number_that_only_the_twin_lost_is_infinitely_far() -> None:
+    good, site = torch.rand(2, 3), Site.parse("layer")
+    lost = good.clone()
+    lost[1, 1] = float("nan")
+    for kind in ("gradients", "readings"):
+        found = agreement.measured(Outcome(**{kind: {site: lost}}), Outcome(**{kind: {site: good}}), 2, 1.0)
+        assert agreement.refused(found, half=True)
+        same = agreement.measured(Outcome(**{kind: {site: lost}}), Outcome(**{kind: {site: lost}}), 2, 1.0)
+        assert not agreement.refused(same, half=False)

@@ -56,6 +56,8 @@ def measured(twin: passes.Outcome, plain: passes.Outcome, n: int, scale: float) 
         norms = a.norm(dim=1) * b.norm(dim=1)
         some = torch.isfinite(norms) & (norms > 0)
         cosine = float(((a * b).sum(1)[some] / norms[some]).min()) if bool(some.any()) else 1.0
+        if not torch.equal(torch.isfinite(a), torch.isfinite(b)):
+            cosine = -1.0
         found["cosine"] = min(found.get("cosine", 1.0), cosine)
         found["gradient"] = max(found.get("gradient", 0.0), _relative(a, b))
     for site, value in plain.readings.items():
@@ -71,8 +73,9 @@ def _apart(a: Tensor, b: Tensor) -> float:
 
 def _relative(a: Tensor, b: Tensor) -> float:
     a, b = a.double(), b.double()
-    if _apart(a, b) == 0:
-        return 0.0
+    apart = _apart(a, b)
+    if apart in (0.0, float("inf")):
+        return apart
     return float((a - b).nan_to_num(0, 0, 0).norm()) / max(float(b.nan_to_num(0, 0, 0).norm()), 1e-30)
 
 

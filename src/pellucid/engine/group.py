@@ -149,6 +149,8 @@ class Group:
         loop.tally.widened |= order.widen
         loop.tally.passes += 1
         loop.tally.forwards += order.n
+        if tuning.unproved(self):
+            order = replace(order, copy=True)  # the rows are asked again: a model may not have written into them
         escape = ("escape", patched(loop.original))
         watch = Watch(loop.original)
         with ExitStack() as stack:

@@ -151,8 +151,9 @@ class Loop:
 def isolated(model: nn.Module, facts: dict[Any, Any], tally: Tally) -> Iterator[nn.Module]:
     """The shadow, or the model itself under guard where no shadow can stand in for it."""
     before = shadow.versions(model), shadow.versions(model, buffers=False)
-    if facts.get("modules") != (now := shadow.structure(model)):
-        facts.clear()  # what was learnt belongs to a model that was taken apart since
+    now = shadow.structure(model)
+    if facts.get("modules") != now:
+        facts.clear()  # what was learnt belongs to a model that was taken apart or set otherwise since
         facts["modules"] = now
     with ExitStack() as stack:
         copy: nn.Module | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from types import CellType, FunctionType
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pellucid.engine.copying import copied
+from pellucid.engine.copying import ATOMS, HOOKS, copied
 from pellucid.engine.modes import Watching
 from pellucid.words.errors import ModelError
 
@@ -56,9 +56,24 @@ class _Escape(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def structure(model: nn.Module) -> tuple[tuple[str, int], ...]:
-    """Which modules the model is made of."""
-    return tuple((name, id(module)) for name, module in model.named_modules())
+def structure(model: nn.Module) -> tuple[tuple[Hashable, ...], ...]:
+    """Which modules the model is made of, and what is written on each: settings and hooks, not its weights.
+
+    Lists and dictionaries count by identity: a model may keep a log.
+    """
+    return tuple((name, id(module), *[v if type(v) in ATOMS else (k, _written(v, k in HOOKS))
+                                      for k, v in module.__dict__.items()
+                                      if k not in _APART and not (k in HOOKS and not v)])
+                 for name, module in model.named_modules())
+
+
+def _written(value: Any, hooks: bool) -> Hashable:
+    """Hooks by who they are, a tuple by what is in it, anything else by identity."""
+    if hooks and isinstance(value, dict):
+        return tuple((k, id(v)) for k, v in value.items())
+    if isinstance(value, tuple):
+        return tuple(v if type(v) in ATOMS else id(v) for v in value)
+    return id(value)
 
 
 def patched(model: nn.Module) -> tuple[int, ...]:
@@ -123,6 +138,8 @@ class Watch:
 
 EMPTY = CellType()
 _NAMED = ("_parameters", "_buffers", "_modules")
+_APART = (*_NAMED, "training")
+"""Looked at for themselves, or not at all: a shadow is always in evaluation."""
 
 _LOCKS: WeakIdKeyDictionary = WeakIdKeyDictionary()
 _LOCKS_GUARD = threading.Lock()

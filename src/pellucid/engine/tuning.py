@@ -9,6 +9,7 @@ the question and the model alone, never on what was asked before.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 
 from pellucid.engine import agreement, memory, passes
 from pellucid.engine.shadow import cast
-from pellucid.engine.twin import Twin, built, state
+from pellucid.engine.twin import NO_ROOM, Twin, built, state
 
 if TYPE_CHECKING:
     from pellucid.engine.group import Group
@@ -135,6 +136,8 @@ def _twin(group: Group) -> Twin:
                 error.__traceback__ = None
                 memory.release(group.device)
                 return found  # another time there may be room
+        if found.refused == NO_ROOM:
+            return found  # so it is with another budget
         loop.facts[key] = found
     return found
 
@@ -156,13 +159,24 @@ def answered(group: Group, order: passes.Order) -> passes.Outcome | None:
         return None
 
 
+def _agreed(group: Group) -> Hashable:
+    """Under what it is kept that the twin agreed on this kind of question."""
+    return ("twin agreed", *group.asked, group.choice.name)
+
+
+def unproved(group: Group) -> bool:
+    """True where the next answer is a twin's, and will be compared with the model's own."""
+    twin = group.choice.twin
+    return twin is not None and group.facts.get(_agreed(group), (None,))[0] != twin.weights
+
+
 def agrees(group: Group, order: passes.Order, outcome: passes.Outcome) -> bool:
     """Whether the twin's first answers are the model's; measured once per kind of question, then known."""
     choice, facts, tally, twin = group.choice, group.facts, group.loop.tally, group.choice.twin
     if twin is None:
         return True
-    key = ("twin agreed", *group.asked, choice.name)
-    if facts.get(key, (None,))[0] != twin.weights:
+    key = _agreed(group)
+    if unproved(group):
         some, last = agreement.first(order, choice.half), tally.clock.last
         with tally.clock.into("checks"):
             truth = passes.run(group.loop.model, some, group.axes)

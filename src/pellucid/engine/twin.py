@@ -19,6 +19,8 @@ from pellucid.words.site import Site
 STRUCTURE = 5e-7
 """Largest deviation of the output in float64, relative to its largest number; 1e-15 is usual."""
 
+NO_ROOM = "the budget has no room for the proof"
+
 
 @dataclass(frozen=True)
 class Twin:
@@ -58,7 +60,7 @@ def built(model: nn.Module, case: Case, weights: Hashable, facts: dict[Any, Any]
     """
     device = next(model.parameters()).device
     if budget is not None and not _fits(model, case.carrier, budget):
-        return Twin(weights, refused="the budget has no room for the proof")
+        return Twin(weights, refused=NO_ROOM)
     order = _order(case.carrier, case.site, device)
     wide = cast(model).double()
     reads = Reads(wide)
