@@ -165,6 +165,30 @@ def test_a_model_that_was_written_gets_a_new_twin(written: Callable[[nn.Module],
     assert [t.weights for t in held] == [state(on.model)], "no twin of old weights is kept"
 
 
+class _Configured(nn.Module):
+    """Multiplies its output by a number that no version counter sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.settings = toy("cnn").model, {"scales": [1.0]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) * self.settings["scales"][0]
+
+
+def test_a_number_inside_a_setting_is_seen_by_the_next_run() -> None:
+    model, x = _Configured().eval(), toy("cnn").x
+    subject = pellucid.wrap(model)
+    before = told(subject, x)
+    model.settings["scales"][0] = 3.0
+    after, again = told(subject, x), told(subject, x)
+    for e in (after, again):
+        torch.testing.assert_close(e.values, 3 * before.values, rtol=1e-4, atol=1e-6)
+        assert e.score == pytest.approx(3 * before.score, rel=1e-5)
+    assert before.evidence.twin == again.evidence.twin == FOLDED
+    assert after.evidence.twin is None, "the run that finds it out is answered by the model itself"
+
+
 def test_the_weights_are_never_the_twins_own() -> None:
     """The new weights are new tensors; the rest share storage with the model, and nothing refers to it."""
     on = toy("residual")

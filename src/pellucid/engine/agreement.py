@@ -30,9 +30,9 @@ def half_on(device: torch.device) -> str:
     return "cpu" if device.type == "cpu" and any(has) else ""
 
 
-def first(order: passes.Order, half: str) -> passes.Order:
+def first(order: passes.Order, half: str, *, one: bool = False) -> passes.Order:
     """The first rows of a pass, for the shadow: as few as tell."""
-    k = min(order.n, 8 if half else 1 if order.gradients else 2)
+    k = min(order.n, 1 if one else 8 if half else 1 if order.gradients else 2)
     inputs = order.inputs if order.widen else {
         key: v[:k] if isinstance(v, Tensor) and v.dim() else v for key, v in order.inputs.items()}
     return replace(order, n=k, inputs=inputs, rows=None if order.rows is None else order.rows[:k],

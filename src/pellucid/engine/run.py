@@ -83,6 +83,8 @@ class Loop:
         self.live: list[Ticket] = []
         self.twins: dict[Hashable, tuple[Twin, nn.Module]] = {}
         self.tunable = ""
+        self.agreed: dict[Hashable, dict[str, float]] = {}
+        self.doubted: set[Hashable] = set()
         self.passing: dict[Any, Any] = {}
 
     def admit(self, conversation: Coroutine[Any, Any, Any]) -> Ticket:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -109,6 +109,8 @@ def _with(group: Group, twin: Twin) -> Choice:
     told = loop.facts.get(("half refused", *group.asked))
     if half and told is not None and told[0] == twin.weights:
         half, loop.tally.untuned[told[1]] = "", None
+    if ("half", *group.asked) in loop.doubted:
+        half = ""
     grouped = any(isinstance(m, _ConvNd) and m.groups > 1 for m in loop.model.modules())
     if group.gradients and grouped:
         half = ""  # convolutions by groups were slower backwards
@@ -128,6 +130,8 @@ def _twin(group: Group) -> Twin:
     found: Twin | None = loop.facts.get(key)
     weights = state(loop.original)
     if found is None or found.weights != weights:
+        if found is not None:
+            _forget(loop.facts)
         try:
             found = built(loop.original, group.bundles[0].first.case, weights, loop.facts, group.settings.budget)
         except Exception as error:
@@ -140,6 +144,12 @@ def _twin(group: Group) -> Twin:
             return found  # so it is with another budget
         loop.facts[key] = found
     return found
+
+
+def _forget(facts: dict[Any, Any]) -> None:
+    """Let go of every twin of a model that has changed: each is as large as its convolutions."""
+    for key in [k for k in list(facts) if k == "twins" or (isinstance(k, tuple) and k[0] == "twin")]:
+        facts.pop(key, None)
 
 
 def answered(group: Group, order: passes.Order) -> passes.Outcome | None:
@@ -166,18 +176,22 @@ def _agreed(group: Group) -> Hashable:
 
 def unproved(group: Group) -> bool:
     """True where the next answer is a twin's, and will be compared with the model's own."""
-    twin = group.choice.twin
-    return twin is not None and group.facts.get(_agreed(group), (None,))[0] != twin.weights
+    return group.choice.twin is not None and _agreed(group) not in group.loop.agreed
 
 
 def agrees(group: Group, order: passes.Order, outcome: passes.Outcome) -> bool:
-    """Whether the twin's first answers are the model's; measured once per kind of question, then known."""
+    """Whether the twin's first answers are the model's; measured once in a run for each kind of question.
+
+    A kind that agreed before is measured on one row: what no version counter sees (a number in a list or a
+    configuration of the model's) may have changed since. A twin that no longer agrees is forgotten.
+    """
     choice, facts, tally, twin = group.choice, group.facts, group.loop.tally, group.choice.twin
     if twin is None:
         return True
     key = _agreed(group)
     if unproved(group):
-        some, last = agreement.first(order, choice.half), tally.clock.last
+        before = facts.get(key, (None,))[0] == twin.weights
+        some, last = agreement.first(order, "" if before else choice.half, one=before), tally.clock.last
         with tally.clock.into("checks"):
             truth = passes.run(group.loop.model, some, group.axes)
             found = agreement.measured(outcome, truth, some.n, twin.scale)
@@ -189,11 +203,18 @@ def agrees(group: Group, order: passes.Order, outcome: passes.Outcome) -> bool:
         tally.clock.last = last
         if why:
             tally.untuned[why] = None
-            facts[("half refused" if choice.half else "twin refused", *group.asked)] = (twin.weights, why)
+            if before and choice.half:
+                group.loop.doubted.add(("half", *group.asked))
+            elif before:
+                _forget(facts)
+                group.loop.twins.clear()
+            else:
+                facts[("half refused" if choice.half else "twin refused", *group.asked)] = (twin.weights, why)
             return False
-        facts[key] = (twin.weights, {"structure": twin.structure, **found})
+        facts[key] = (twin.weights,)
+        group.loop.agreed[key] = {"structure": twin.structure, **found}
     tally.twin = choice.name
-    for name, value in facts[key][1].items():
+    for name, value in group.loop.agreed[key].items():
         worst = min if name == "cosine" else max
         tally.agreement[name] = worst(value, tally.agreement.get(name, value))
     return True
