@@ -175,6 +175,9 @@ def _planned(subject: Subject, example: Example, name: str | Method | None, targ
         given = catalog.find(chosen)
     if isinstance(baseline, str) and baseline.partition(":")[0] == "draws":
         baseline = _drawn(subject, baseline, seed)
+    if isinstance(baseline, list) and not baseline:
+        raise OptionError("baseline.empty", "an empty list of baselines", "at least one baseline",
+                          "leave baseline out for the usual one")
     if isinstance(baseline, list):
         # A method that goes through several baselines itself takes them; any other is averaged over them.
         given = given if "baselines" in given.defaults else catalog.find(f"averaged({given.name})")
@@ -302,12 +305,13 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
                             plan.options.get("tolerance"))
     return Explanation(
         values, place, plan.method.name, target.describe(plan.subject.labels), result.score, elements, error,
-        result.baseline, residual, plan.subject.labels, {}, verdict, evidence, _recipe(plan, target),
+        result.baseline, residual, plan.subject.labels, {}, verdict, evidence,
+        _recipe(plan, target, settings),
         Provenance(plan.subject, plan.seed, now), plan.method.card.paper, plan.method.summary, plan.example.shown,
         plan.ordinal)
 
 
-def _recipe(plan: _Plan, found: Target) -> Recipe:
+def _recipe(plan: _Plan, found: Target, settings: Settings) -> Recipe:
     """Every choice as a visible value."""
     reader, target = plan.subject.reader, plan.spec
     if isinstance(plan.target, Predicted) and isinstance(found, Class):
@@ -320,7 +324,7 @@ def _recipe(plan: _Plan, found: Target) -> Recipe:
         choices["features"] = reader.layout_of(plan.layout, card.coarse)
     if card.baseline and not plan.options.get("baselines"):
         choices["baseline"] = reader.baseline_of(plan.baseline)
-    choices |= {"seed": plan.seed, **plan.options}
+    choices |= {"seed": plan.seed, "precision": settings.precision, "strict": settings.strict, **plan.options}
     try:
         json.dumps({k: v for k, v in choices.items() if k != "target"})
     except TypeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,8 +32,9 @@ def _composed(
         if option in inner.defaults and option not in SHARED:
             raise OptionError("method.options_clash", f"option {option!r} in both {name} and {inner.name}",
                               "names that differ", f"compose the other way round, or leave out one {name}")
+    own = {p.name: p.annotation for p in inspect.signature(run).parameters.values() if p.name in added}
     return Method(f"{name}({inner.name})", run, replace(inner.card, **card), f"{doc}\n\nWithin: {inner.summary}",
-                  {**added, **inner.defaults}, dict(inner.annotations), inner.prepare)
+                  {**added, **inner.defaults}, {**inner.annotations, **own}, inner.prepare)
 
 
 def inside(inner: Method) -> Method:

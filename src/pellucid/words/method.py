@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import enum
 import inspect
+import numbers
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError, nearest
+
+PLAIN = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "text", "None": "None"}
+"""Types of options that are checked by what their annotation says; others are the method's own to check."""
 
 AUTO = "auto"
 """An option that is chosen for the model at hand; the recipe shows what was chosen."""
@@ -69,7 +73,24 @@ class Method:
             if name not in self.defaults:
                 raise OptionError("option.unknown", f"option {name!r} for {self.name}",
                                   ", ".join(self.defaults) or "no options", nearest(name, self.defaults))
-        return {**self.defaults, **options}
+        return {**self.defaults, **{name: self._fitting(name, value) for name, value in options.items()}}
+
+    def _fitting(self, name: str, value: Any) -> Any:
+        """An option's value, if it is of a type that its annotation names; numpy's numbers become Python's."""
+        said = self.annotations.get(name, "")
+        wanted = (said.__name__ if isinstance(said, type) else str(said)).replace(" ", "").split("|")
+        if not set(wanted) <= set(PLAIN):
+            return value
+        if not isinstance(value, bool | int | float):
+            if isinstance(value, numbers.Integral):
+                value = int(value)
+            elif isinstance(value, numbers.Real):
+                value = float(value)
+        kind = "None" if value is None else type(value).__name__
+        if kind in wanted or (kind == "int" and "float" in wanted):
+            return value
+        raise OptionError("option.value", f"{name}={value!r}", " or ".join(PLAIN[w] for w in wanted),
+                          f"write for example {name}={self.defaults.get(name)!r}, which is what is taken if left out")
 
     @property
     def summary(self) -> str:
