@@ -77,9 +77,9 @@ class Evidence:
     for what shared the run. All but reading add up to `seconds`. `joules` is the energy of the run, counted
     by the processor (rapl) or the card (nvml), None where neither says it.
     In the whole run, `twin` names the copy of the model that answered (`folded 53, channels-last`), None
-    where its own layers did; `agreement` is how far the two were apart where they were compared: `structure` (the output in float64), `score`, `gradient` and
-    `reading` (relative), `cosine` (the smallest between gradients). `untuned` says why the model's own layers
-    answered, all questions or some.
+    where its own layers did; `agreement` is how far the two were apart where they were compared:
+    `structure` (the output in float64), `score`, `gradient` and `reading` (relative), `cosine` (the
+    smallest between gradients). `untuned` says why the model's own layers answered, all questions or some.
     """
 
     passes: int = 0
