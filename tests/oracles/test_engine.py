@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from oracle_nets import Recurrent, Residual, ViT, cnn, mlp, normal, settled
+from oracle_nets import Recurrent, Residual, ViT, cnn, mlp, normal, same, settled
 from torch import Tensor, nn
 
 import pellucid
@@ -51,12 +51,6 @@ class Watched(nn.Module):
             raise self.refuse()
         self.log.append(x.detach().clone())
         return self.inner(x)
-
-
-def same(a: Any, b: Any, tolerance: float = 3e-6) -> None:
-    """Equal but for what another batch size does to the last digits."""
-    scale = max(float(b.values.abs().max()), abs(b.score), abs(b.baseline_score or 0))
-    assert float((a.values - b.values).abs().max()) <= tolerance * scale
 
 
 # -- sharing
@@ -366,36 +360,6 @@ def test_short_texts_share_passes_although_their_site_is_a_layer() -> None:
     assert len(bag.net.log) <= 2
     for k in (0, 9):
         same(found[k], pellucid.explain(pellucid.wrap(bag, site="words"), ids[k : k + 1], "saliency", target=0))
-
-
-# -- on a GPU
-
-gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
-@gpu
-@pytest.mark.parametrize("make", [cnn, Residual, ViT], ids=lambda m: m.__name__)
-@pytest.mark.parametrize("method", ["saliency", "integrated_gradients", "kernel_shap", "inside(ablation)"])
-def test_a_model_on_a_gpu_gives_the_values_it_gives_on_the_cpu(make: Callable[[], nn.Module], method: str) -> None:
-    x = normal(2, 3, 12, 12)
-    layer = {cnn: "4", Residual: "block1", ViT: "blocks.0"}[make]  # type: ignore[index]
-    options: dict[str, Any] = {"kernel_shap": {"features": "patches:4"}, "inside(ablation)": {"layer": layer}}.get(
-        method, {})
-    slow = pellucid.explain(settled(make()).double(), x.double(), method, target=1, **options)
-    fast = pellucid.explain(settled(make()).double().cuda(), x.double().cuda(), method, target=1, **options)
-    for a, b in zip(fast, slow, strict=True):
-        same(a, b, 1e-9)
-        assert a.evidence.device.startswith("cuda")
-        assert a.values.device.type == "cpu"
-
-
-@gpu
-def test_a_full_gpu_gets_smaller_passes() -> None:
-    hog = nn.Sequential(nn.Flatten(), nn.Linear(432, 2**24, bias=False), nn.ReLU(), nn.AdaptiveAvgPool1d(4))
-    hog = settled(hog.to(torch.float32)).cuda()
-    e = pellucid.explain(hog, normal(1, 3, 12, 12).cuda(), "kernel_shap", target=1, features="patches:3")
-    assert e.verdict.status == "pass", e.verdict
-    assert e.evidence.chunk < e.evidence.rows
 
 
 @pytest.mark.parametrize("rows", [0, -1, 2.5, "8"])

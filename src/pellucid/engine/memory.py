@@ -16,7 +16,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from pellucid.engine.modes import Watching
 from pellucid.words.errors import BudgetError, PellucidError
 
-COMFORT = 256 * 2**20
+COMFORT = 128 * 2**20
 """Bytes of activations that a CPU pass with gradients aims at: most of them wait for the way back, and larger
 chunks are not faster."""
 
@@ -25,8 +25,8 @@ CACHED = 20 * 2**20
 convolutional network takes 1.4 ms a row within this, and 2.5 ms at two or three times as much."""
 
 TOGETHER = 8
-"""Rows that a pass without gradients takes in any case within three times as much: large layers are read for all
-rows at once, and from here on a row of a transformer costs no less."""
+"""Rows that a pass takes in any case within two or three times as much: large layers are read for all rows at
+once, and from here on a row of a transformer costs no less."""
 
 SAFETY = 1.7
 """Real peak over counted bytes: kernels have work space and allocators gaps that no count sees."""
@@ -59,8 +59,8 @@ class Forecast:
         """Rows beyond which a pass is not faster, if memory does not matter; one at least."""
         if device.type != "cpu":
             return MOST_ROWS
-        fine = self._in(COMFORT) if gradient else max(self._in(CACHED), min(self._in(3 * CACHED), TOGETHER))
-        return max(min(fine, MOST_ROWS), 1)
+        aim, most = (COMFORT, 2 * COMFORT) if gradient else (CACHED, 3 * CACHED)
+        return max(min(max(self._in(aim), min(self._in(most), TOGETHER)), MOST_ROWS), 1)
 
     def _in(self, room: float) -> int:
         return int((room - self.fixed) // max(self.per_row, 1))
