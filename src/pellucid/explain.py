@@ -296,7 +296,7 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
         peak_bytes=tally.peak, predicted_bytes=tally.predicted, memory=tally.foretold, chunk=tally.chunk,
         dtype=str(case.origin.dtype).removeprefix("torch."), device=str(case.origin.device),
         isolation=tally.isolation, strict=settings.strict, shared_by=sharing, prefix_once=tally.widened,
-        padded=tally.padded, rows_interact=tally.interact, retries=tally.retries,
+        padded=tally.padded, recomputed=tally.recomputed, rows_interact=tally.interact, retries=tally.retries,
         time={"reading": plan.reading, **tally.spent(case.carrier, seconds, sharing)}, joules=tally.joules,
         chosen=plan.why,
         precision="exact" if settings.exact else settings.precision, twin=tally.twin, agreement=dict(tally.agreement),

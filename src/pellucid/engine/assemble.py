@@ -73,7 +73,8 @@ def assemble(
     chosen = torch.tensor(graded) if group.gradients else None
     copy = group.facts.get(group.writes, True)
     return passes.Order(inputs, n, group.site, rows, targets, chosen, group.gradients, group.readings, widen,
-                        last and bool(group.layers), group.change, copy, pads=pads), columns
+                        last and bool(group.layers), group.change, copy, pads=pads,
+                        recompute=group.sparing), columns
 
 
 def _rows(group: Group, batch: list[Piece], n: int, length: int | None) -> tuple[Tensor, list[tuple[slice, ...]]]:

@@ -92,6 +92,8 @@ def room(group: Group, queue: Sequence[Piece]) -> int:
         return fine
     have = memory.free_bytes(group.device) if budget is None else budget
     fit = forecast.rows_within(have)
+    if fit == 0 and group.spare():
+        return room(group, queue)
     if fit == 0:
         raise too_small(forecast.needed(1), have)
     return min(fine, fit)

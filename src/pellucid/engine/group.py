@@ -48,7 +48,7 @@ class Group:
         self.shape: Hashable = first.carrier.signature
         self.alike: Hashable = first.carrier.kind
         self.kind: tuple[Hashable, ...] = ("bytes", *self.widen[1:], self.overrides, self.change)
-        self.key = self.kind
+        self.sparing = False
         self.writes: Hashable = ("writes", self.site, self.change)
         self.buffer: Tensor | None = None
         self.again = False
@@ -76,7 +76,7 @@ class Group:
                 self.fail(works, named(error))
             return
         with self.loop.tally.clock.into("checks"):
-            self._take(tuning.chosen(self))
+            self.choice = tuning.chosen(self)
         queue = deque(Piece(b, 0, len(b.works), 0, b.first.points.n) for b in self.bundles)
         self.loop.tally.asked_rows += sum(p.n for p in queue)
         while queue:
@@ -90,9 +90,17 @@ class Group:
         for bundle in self.bundles:
             bundle.finish()
 
-    def _take(self, choice: tuning.Choice) -> None:
-        """From here on these layers answer; their rows take memory of their own."""
-        self.choice, self.key = choice, (*self.kind, choice.name)
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """What the memory of a pass depends on: what is asked, and who answers how."""
+        return (*self.kind, self.choice.name, self.sparing)
+
+    def spare(self) -> bool:
+        """From here on blocks are computed twice, so that a row fits; False where that is no help any more."""
+        if self.sparing or not self.gradients:
+            return False
+        self.sparing = True
+        return True
 
     def may_widen(self) -> bool:
         if not self.overrides or self.site.is_input or self.settings.strict:
@@ -147,6 +155,7 @@ class Group:
         if order.widen and not self._widen_holds(order):
             order = _full(order)
         loop.tally.widened |= order.widen
+        loop.tally.recomputed |= order.recompute
         loop.tally.passes += 1
         loop.tally.forwards += order.n
         if tuning.unproved(self):
@@ -161,7 +170,7 @@ class Group:
             stack.enter_context(loop.tally.clock.into("model"))
             outcome = tuning.answered(self, order)
         if outcome is None or not tuning.agrees(self, order, outcome):
-            self._take(tuning.instead(self.choice, loop.model))
+            self.choice = tuning.instead(self.choice, loop.model)
             return self._run(order)
         if outcome.wrote is not None:
             self.facts[self.writes] = outcome.wrote or self.facts.get(self.writes, False)
@@ -231,6 +240,8 @@ class Group:
             self.loop.tally.retries += 1
             if rows == 1 and not self.again:
                 self.again = True  # what was freed just now may be enough
+                return batch
+            if rows == 1 and self.spare():
                 return batch
             if rows > 1:
                 self.facts[(*self.key, "most")] = rows // 2

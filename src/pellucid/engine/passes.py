@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pellucid.engine.capture import listening, not_reached, parts
+from pellucid.engine.capture import listening, module_of, not_reached, parts
+from pellucid.engine.recompute import recomputing
 from pellucid.words.errors import LayerError, ModelError, PellucidError, TargetError
 from pellucid.words.site import Site
 from pellucid.words.target import Function, Target
@@ -32,7 +33,7 @@ class Order:
     an index into `targets`. `last` says that nothing after the last site matters. `copy` gives the model
     a copy of the rows, for it may write into them. `half` is the kind of device on which operations run in
     bfloat16. `pads` are the places in `rows` where examples were filled up: there the model's own values at
-    the site are put in.
+    the site are put in. `recompute` keeps less for the way back: blocks run twice instead.
     """
 
     inputs: Mapping[str | int, Any]
@@ -49,6 +50,7 @@ class Order:
     copy: bool = True
     half: str = ""
     pads: Sequence[tuple[slice, ...]] = ()
+    recompute: bool = False
 
 
 @dataclass(eq=False)
@@ -130,6 +132,8 @@ class _Pass:
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             if order.change is not None:
                 stack.enter_context(order.change.on(self.model))
+            if order.recompute:
+                stack.enter_context(recomputing(self.model, [module_of(self.model, s) for s in self.sites]))
             stack.enter_context(_Steady(order.n if order.widen else None))
             reached = stack.enter_context(listening(self.model, dict.fromkeys(self.sites, self._seen)))
             output: Any = None

@@ -67,6 +67,7 @@ class Tally:
     isolation: str = "shadow"
     interact: bool = False
     widened: bool = False
+    recomputed: bool = False
     padded: bool = False
     peak: int | None = None
     predicted: int | None = None

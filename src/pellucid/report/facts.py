@@ -14,7 +14,7 @@ from pellucid.words.explanation import Explanation
 
 TOP = 10
 EVIDENCE = ("rows", "passes", "seconds", "chunk", "dtype", "device", "isolation", "strict", "precision",
-            "shared_by", "retries")  # fmt: skip
+            "shared_by", "recomputed", "retries")  # fmt: skip
 TALL = 400
 
 

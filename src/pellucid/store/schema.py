@@ -50,6 +50,7 @@ class EvidenceRecord(Strict):
     shared_by: Whole
     prefix_once: bool
     padded: bool = False
+    recomputed: bool = False
     rows_interact: bool
     retries: Whole
     time: dict[Text, float] = {}

@@ -98,6 +98,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "chunk": ("largest pass", "最大批"), "dtype": ("numbers", "数值类型"), "device": ("device", "设备"),
     "isolation": ("isolation", "隔离方式"), "shared_by": ("explanations sharing the run", "共享运行的解释数"),
     "peak_bytes": ("memory of the largest pass", "最大一批的内存"), "strict": ("one row a pass", "每批一行"),
+    "recomputed": ("blocks computed twice for lack of memory", "因内存不足而重复计算的模块"),
     "retries": ("retries for lack of memory", "因内存不足的重试次数"),
     "memory": ("how the rows of a pass were chosen", "每批行数的依据"),
     "memory predicted": ("predicted before it ran: {mib} MiB", "运行前预测：{mib} MiB"),

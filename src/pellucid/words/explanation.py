@@ -71,11 +71,12 @@ class Evidence:
     chunk came from: `predicted` before anything ran (`predicted_bytes` for that largest pass), `counted` in
     a first small pass because so little was asked, `unpredictable` where the model could not be run without
     values and was counted; `retries` is how often memory ran out all the same and fewer rows were taken.
-    `time` says in seconds where
-    the time of this explanation went: `reading` the input, the `model` (its share of the passes), `checks` on
-    the model, the `method`'s own arithmetic, `transfers` between devices, `python` around it, and `waiting`
-    for what shared the run. All but reading add up to `seconds`. `joules` is the energy of the run, counted
-    by the processor (rapl) or the card (nvml), None where neither says it.
+    `recomputed` says that not even one row fitted with all that its gradients need, so that blocks of the model
+    kept their inputs only and ran twice. `time` says in seconds where the time of this explanation went:
+    `reading` the input, the `model` (its share of the passes), `checks` on the model, the `method`'s own
+    arithmetic, `transfers` between devices, `python` around it, and `waiting` for what shared the run. All but
+    reading add up to `seconds`. `joules` is the energy of the run, counted by the processor (rapl) or the card
+    (nvml), None where neither says it.
     In the whole run, `twin` names the copy of the model that answered (`folded 53, channels-last`), None
     where its own layers did; `agreement` is how far the two were apart where they were compared:
     `structure` (the output in float64), `score`, `gradient` and `reading` (relative), `cosine` (the
@@ -97,6 +98,7 @@ class Evidence:
     shared_by: int = 1
     prefix_once: bool = False
     padded: bool = False
+    recomputed: bool = False
     rows_interact: bool = False
     retries: int = 0
     time: Mapping[str, float] = field(default_factory=dict[str, float])
