@@ -308,7 +308,7 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
         result.baseline, residual, plan.subject.labels, {}, verdict, evidence,
         _recipe(plan, target, settings),
         Provenance(plan.subject, plan.seed, now), plan.method.card.paper, plan.method.summary, plan.example.shown,
-        plan.ordinal)
+        plan.ordinal, dict(found.details))
 
 
 def _recipe(plan: _Plan, found: Target, settings: Settings) -> Recipe:

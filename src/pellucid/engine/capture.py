@@ -1,4 +1,8 @@
-"""Reading and replacing what named modules say: one hook per module and pass, calls counted."""
+"""Reading and replacing what named modules say: one hook per module and pass, calls counted.
+
+Besides its output, a module has two values that it says to nobody: `layer:attention`, the probabilities of an
+attention that runs inside it, and `layer:bias`, what a layer that is linear but for a bias says of zeros.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,15 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from pellucid.engine.attending import ATTENTION, Attending
 from pellucid.words.errors import LayerError, nearest
 from pellucid.words.site import Site
+
+BIAS = "bias"
+"""The part of a site that means what a layer adds on its own."""
 
 Seen = Callable[[Site, Tensor], Tensor]
 """What to do with the value at a site: keep it, replace it, or both; it returns what runs on."""
@@ -90,33 +99,61 @@ def listening(model: nn.Module, sites: Mapping[Site, Seen]) -> Any:
     calls: dict[str, int] = {}
     reached: set[Site] = set()
     by_layer: dict[str, list[Site]] = {}
+    attending: dict[str, list[Site]] = {}
     for site in sites:
-        by_layer.setdefault(site.layer, []).append(site)
+        (attending if site.part == ATTENTION else by_layer).setdefault(site.layer, []).append(site)
 
-    def heard(name: str, output: Any) -> Any:
-        calls[name] = calls.get(name, 0) + 1
+    def due(name: str, sites_: list[Site], what: str = "") -> list[Site]:
+        """The sites that this call of a layer (or of an attention in it) is meant by."""
+        counted = name + what
+        calls[counted] = calls.get(counted, 0) + 1
+        if calls[counted] == 2 and any(s.call is None for s in sites_):
+            raise LayerError("layer.reused", f"{what or name} {f'of {name} ' if what else ''}called more than once",
+                             "the call to look at", f"name it: '{name}#1{what}', '{name}#2{what}'")
+        found = [s for s in sites_ if s.call in (None, calls[counted])]
+        reached.update(found)
+        return found
+
+    def heard(name: str, module: nn.Module, args: Any, output: Any) -> Any:
         changed = False
-        for site in by_layer[name]:
-            if site.call is None and calls[name] == 2:
-                raise LayerError("layer.reused", f"{name} called more than once", "the call to look at",
-                                 f"name it: '{name}#1', '{name}#2'")
-            if site.call in (None, calls[name]):
+        for site in due(name, by_layer[name]):
+            if site.part == BIAS:
+                path, value = part_of(output, Site(site.layer))
+                own = constant(module, args, value)
+                after = value + (sites[site](site, own) - own)  # a zero that carries the gradient
+            else:
                 path, value = part_of(output, site)
-                reached.add(site)
                 after = sites[site](site, value)
-                if after is not value:
-                    output, changed = replaced(output, path, after), True
+            if after is not value:
+                output, changed = replaced(output, path, after), True
         return output if changed else None
+
+    def attended(open_: tuple[str, ...], value: Tensor) -> Tensor:
+        for name in open_:
+            for site in due(name, attending[name], ":" + ATTENTION):
+                value = sites[site](site, value)
+        return value
 
     with ExitStack() as stack:
         for name in by_layer:
             module = module_of(model, Site(name))
 
-            def hook(_m: nn.Module, _a: Any, output: Any, name: str = name) -> Any:
-                return heard(name, output)
+            def hook(module: nn.Module, args: Any, output: Any, name: str = name) -> Any:
+                return heard(name, module, args, output)
 
             stack.callback(module.register_forward_hook(hook).remove)
+        if attending:
+            tracked = {name: module_of(model, Site(name)) for name in attending}
+            stack.enter_context(Attending(attended).tracking(tracked))
         yield reached
+
+
+def constant(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+    """What a layer that is linear but for a bias says of zeros, as large as what it said just now."""
+    zeros = tuple(torch.zeros_like(a[:1]) if isinstance(a, Tensor) else a for a in args)
+    with torch.no_grad():
+        said = type(module).forward(module, *zeros)
+    return said.detach().expand_as(output).clone()
 
 
 def not_reached(model: nn.Module, site: Site) -> LayerError:

@@ -20,7 +20,7 @@ from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 from torch.overrides import TorchFunctionMode
 
 from pellucid.engine.capture import parts
-from pellucid.engine.modes import Watching
+from pellucid.words.modes import Watching
 
 
 @dataclass(frozen=True)

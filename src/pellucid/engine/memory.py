@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from pellucid.engine.modes import Watching
 from pellucid.words.errors import BudgetError, PellucidError
+from pellucid.words.modes import Watching
 
 COMFORT = 128 * 2**20
 """Bytes of activations that a CPU pass with gradients aims at: most of them wait for the way back, and larger

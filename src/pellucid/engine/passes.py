@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from pellucid.engine.attending import Attended, attended
 from pellucid.engine.capture import listening, module_of, not_reached, parts
+from pellucid.engine.order import Order, Outcome
 from pellucid.engine.recompute import recomputing
 from pellucid.words.errors import LayerError, ModelError, PellucidError, TargetError
 from pellucid.words.site import Site
@@ -21,51 +23,6 @@ from pellucid.words.target import Function, Target
 
 class _Enough(BaseException):
     """Ends a forward whose remaining layers nobody asked about."""
-
-
-@dataclass(frozen=True, eq=False)
-class Order:
-    """One pass: the model's inputs with n rows each, and what is wanted of it.
-
-    `rows` (n, *shape) replaces the value at `site` (None: nothing is replaced). With `widen` the inputs
-    hold one row, the layers before the site run on it alone, and the value at the site becomes n rows.
-    `targets` are scored for all rows; `graded` is the one score per row that gradients are taken of, as
-    an index into `targets`. `last` says that nothing after the last site matters. `copy` gives the model
-    a copy of the rows, for it may write into them. `half` is the kind of device on which operations run in
-    bfloat16. `pads` are the places in `rows` where examples were filled up: there the model's own values at
-    the site are put in. `recompute` keeps less for the way back: blocks run twice instead.
-    """
-
-    inputs: Mapping[str | int, Any]
-    n: int
-    site: Site
-    rows: Tensor | None
-    targets: Sequence[Target] = ()
-    graded: Tensor | None = None
-    gradients: tuple[Site, ...] = ()
-    readings: tuple[Site, ...] = ()
-    widen: bool = False
-    last: bool = False
-    change: Any = None
-    copy: bool = True
-    half: str = ""
-    pads: Sequence[tuple[slice, ...]] = ()
-    recompute: bool = False
-
-
-@dataclass(eq=False)
-class Outcome:
-    """What a pass brought: scores (targets, n), gradients and readings (n, *shape) by site.
-
-    `wrote` says that the model wrote into the rows it was given; None where it got none.
-    """
-
-    scores: Tensor | None = None
-    settled: list[list[Target] | None] = field(default_factory=list[list[Target] | None])
-    gradients: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
-    readings: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
-    calls: set[str] = field(default_factory=set[str])
-    wrote: bool | None = None
 
 
 class _Steady(TorchFunctionMode):
@@ -257,6 +214,37 @@ class _Pass:
         return value.movedim(axis, 0) if axis else value
 
 
+def scored(model: nn.Module, inputs: Mapping[str | int, Any], site: Site, rows: Tensor, target: Target,
+           axes: Mapping[Site, int], change: Any) -> Tensor:
+    """Scores (n,) of rows at a site, with whatever graph the caller wants on them: another library asks."""
+    seen: dict[Site, Tensor] = {}
+
+    def at(where: Site, value: Tensor) -> Tensor:
+        axis = axes.get(where, 0)
+        value = rows.to(value).movedim(0, axis) if where == site else value
+        seen[where] = value
+        return value.clone()
+
+    sites = {s for s in (site, target.of) if s is not None and not s.is_input}
+    given = {k: v.clone() if isinstance(v, Tensor) else v for k, v in inputs.items()}
+    if site.is_input:
+        key = input_key(inputs, site)
+        given[key] = rows.to(given[key].dtype).clone()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        if change is not None:
+            stack.enter_context(change.on(model))
+        stack.enter_context(_Steady(None))
+        reached = stack.enter_context(listening(model, dict.fromkeys(sites, at)))
+        output = _called(model, given)
+        for where in sites - reached:
+            raise not_reached(model, where)
+    value: Any = output if isinstance(target, Function) else chosen_output(output)
+    if target.of is not None:
+        value = seen[target.of].movedim(axes.get(target.of, 0), 0)
+    return target.score(value)
+
+
 @dataclass(frozen=True)
 class Heard:
     """What a survey heard of one call of a module: shapes are of one row, `axis` is its batch axis.
@@ -281,6 +269,13 @@ def survey(model: nn.Module, inputs: Sequence[Mapping[str | int, Any]]) -> list[
     return [Heard(n, c, k, {p: _without(s, _axis(s, t.get(p, s))) for p, s in shapes.items()},
                   {p: _axis(s, t.get(p, s)) for p, s in shapes.items()}, made / whole)
             for (n, c, k, shapes, made), (_, _, _, t, _) in zip(one, two, strict=True)]
+
+
+def attentions(model: nn.Module, given: Mapping[str | int, Any]) -> list[Attended]:
+    """Every attention of one run."""
+    with torch.inference_mode(False), torch.no_grad(), _Steady(None):
+        return attended(model, lambda: _called(model, {k: v.clone() if isinstance(v, Tensor) else v
+                                                       for k, v in given.items()}))
 
 
 Call = tuple[str, int, str, dict[str, tuple[int, ...]], int]

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.engine import passes
-from pellucid.engine.capture import module_of, not_reached
+from pellucid.engine.attending import ATTENTION, Attended, within
+from pellucid.engine.capture import BIAS, module_of, not_reached
 from pellucid.engine.shadow import Unwritten
 from pellucid.words.case import Carrier
-from pellucid.words.errors import LayerError, PellucidError
+from pellucid.words.errors import LayerError, PellucidError, nearest
 from pellucid.words.site import Site
 
 ROW_TOLERANCE = 1e-4
@@ -31,6 +32,11 @@ def heard(carrier: Carrier) -> Hashable:
     return ("survey", carrier.signature)
 
 
+def attends(carrier: Carrier) -> Hashable:
+    """Under what it is kept which attentions there are for inputs like these."""
+    return ("attentions", carrier.signature)
+
+
 def survey(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[passes.Heard]:
     """Every call of every module for inputs of this shape, in the order in which they end."""
     key = heard(carrier)
@@ -40,9 +46,27 @@ def survey(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[pa
     return facts[key]
 
 
+def attentions(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Attended]:
+    """Every attention that the model computes for inputs of this shape, in order."""
+    key = attends(carrier)
+    if key not in facts:
+        with Unwritten(model):
+            facts[key] = passes.attentions(model, repeated(carrier.inputs, 1))
+    return facts[key]
+
+
 def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any]) -> int:
     """The batch axis of the value at a site; a layer that cannot be asked is an error here."""
     key = ("axis", site)
+    if key not in facts and site.part == ATTENTION:
+        module_of(model, site)
+        mine = within(attentions(model, carrier, facts), site.layer)
+        if not mine or (site.call or 1) > len(mine):
+            raise _without_attention(site, mine, attentions(model, carrier, facts))
+        if site.call is None and len(mine) > 1:
+            raise LayerError("layer.reused", f"{site.layer}, in which {len(mine)} attentions run", "the one to look at",
+                             "name it: " + " or ".join(f"'{a.layer}:{ATTENTION}'" for a in mine[:3]))
+        facts[key], facts[("prefix", site)], facts[("called once", site.layer)] = 0, 1.0, False
     if key not in facts:
         module_of(model, site)
         calls = [h for h in survey(model, carrier, facts) if h.layer == site.layer]
@@ -55,10 +79,10 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
         if not heard.axes:
             raise LayerError("layer.no_tensor", f"{site.layer} ({heard.kind}), which returns no tensor", "a tensor",
                              "choose a layer that returns a tensor")
-        if site.part and site.part not in heard.axes:
+        if site.part and site.part not in heard.axes and site.part != BIAS:
             raise LayerError("layer.part", f"{site} with the parts {', '.join(heard.axes)}", "one of these parts",
                              f"write '{site.layer}:{next(iter(heard.axes))}'")
-        axis = heard.axes[site.part] if site.part else next(iter(heard.axes.values()))
+        axis = heard.axes[site.part] if site.part in heard.axes else next(iter(heard.axes.values()))
         if axis is None:
             raise LayerError("layer.no_rows", f"{site}, whose value has no entry per example",
                              "one axis as long as the batch", "choose a layer that works row by row")
@@ -67,6 +91,13 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
         facts[("prefix", site)] = heard.before if heard is survey(model, carrier, facts)[0] else 1.0
         facts[("called once", site.layer)] = len(calls) == 1
     return facts[key]
+
+
+def _without_attention(site: Site, mine: list[Attended], all_: list[Attended]) -> LayerError:
+    known = [f"{a.layer}:{ATTENTION}" for a in all_]
+    return LayerError("layer.no_attention", f"{site.layer}, in which {len(mine)} attentions run" if mine
+                      else f"{site.layer}, which computes no softmax over keys", "a layer with attention",
+                      nearest(str(site), known) if known else "this model has none: choose another method")
 
 
 def rows_interact(model: nn.Module, order: passes.Order, got: passes.Outcome, axes: Mapping[Site, int]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Coroutine, Hashable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from pellucid.engine import memory, shadow
+from pellucid.engine import foreign, memory, probe, shadow
+from pellucid.engine.attending import Attended
 from pellucid.engine.cost import Clock, Energy
 from pellucid.engine.group import named
 from pellucid.engine.lengths import answer
 from pellucid.engine.passes import Heard
-from pellucid.engine.probe import device_of, heard, survey
+from pellucid.engine.probe import device_of
 from pellucid.engine.settings import Settings, Tally
 from pellucid.engine.share import Slot, bundled, merged
 from pellucid.engine.tuning import Twin
@@ -100,6 +101,9 @@ class Loop:
         self.live = [t for t in self.live if not t.done]
         ready, waiting = self._ready([s for t in self.live for s in t.slots if not s.done])
         helpers = self._settling(ready, waiting)
+        for slot in [s for s in ready if s.ask.kind == "foreign"]:
+            foreign.answer(self, slot)
+        ready = [s for s in ready if s.ask.kind != "foreign"]
         for group in bundled(merged([*ready, *helpers], strict=self.settings.strict), strict=self.settings.strict):
             answer(self, group)
         self._freeze([*ready, *helpers])
@@ -115,7 +119,8 @@ class Loop:
             case = slot.ask.case
             slot.target = self.tally.target_of(case)
             clean = slot.ask.points == HERE and case.noise is None
-            settled = not is_open(slot.target) or slot.ask.kind == "reading" or clean
+            settled = not is_open(slot.target) or slot.ask.kind == "reading" or (
+                clean and slot.ask.kind != "foreign")
             (ready if settled else waiting).append(slot)
         return ready, waiting
 
@@ -216,11 +221,22 @@ def run(
 
 def surveyed(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Heard]:
     """Every call of every module for this example, in order; the model stays untouched. Kept in `facts`."""
+    return _looked(model, carrier, facts, probe.heard(carrier), probe.survey)
+
+
+def attentions(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Attended]:
+    """Every attention that the model computes for this example, in order. Kept in `facts`."""
+    return _looked(model, carrier, facts, probe.attends(carrier), probe.attentions)
+
+
+def _looked(model: nn.Module, carrier: Carrier, facts: dict[Any, Any], key: Hashable,
+            look: Callable[[nn.Module, Carrier, dict[Any, Any]], list[Any]]) -> list[Any]:
+    """What one run of an example tells about the model, if it is not known yet."""
     model = shadow.unwrapped(model)
-    if shadow.structure(model) == facts.get("modules") and heard(carrier) in facts:
-        return facts[heard(carrier)]
+    if shadow.structure(model) == facts.get("modules") and key in facts:
+        return facts[key]
     with isolated(model, facts, Tally()) as copy:
         try:
-            return survey(copy, carrier, facts)
+            return look(copy, carrier, facts)
         except Exception as error:
             raise named(error) from error

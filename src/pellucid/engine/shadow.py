@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid.engine.copying import ATOMS, HOOKS, copied
-from pellucid.engine.modes import Watching
 from pellucid.words.errors import ModelError
+from pellucid.words.modes import Watching
 
 Versions = tuple[tuple[int, int], ...]
 """Parameters and buffers by identity, and how often each was written to."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ class Estimate:
     feature as the value does. `sampling` is one standard error, shaped like the value or, where the
     value is per element, per feature. A single zero stands for zeros everywhere. `notes` are codes for
     the verdict (`converged.not`). `place` says over which features the value is laid
-    where that is not the case's own layout.
+    where that is not the case's own layout. `details` are figures beside the values, by name: numbers, text,
+    or pairs of a name and a number.
     """
 
     value: Tensor
@@ -30,6 +32,7 @@ class Estimate:
     sampling: Tensor | None = None
     notes: tuple[str, ...] = ()
     place: Any = None
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def exact(cls, value: Tensor) -> Estimate:
@@ -69,6 +72,7 @@ class Estimate:
                 _added(self.sampling, other.sampling),
                 tuple(dict.fromkeys(self.notes + other.notes)),
                 self.place,
+                {**self.details, **other.details},
             )
         return replace(self, value=self.value + other)
 

@@ -95,3 +95,4 @@ class Record(Strict):
     summary: Text
     shown: ShownRecord | None
     ordinal: Whole
+    details: dict[Text, Any] = {}

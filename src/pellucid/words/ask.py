@@ -6,11 +6,11 @@ back is a list of answers in the same order; `together` merges the tuples of sev
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid.words.points import Points
 from pellucid.words.site import Site
@@ -38,12 +38,16 @@ class Failed:
     error: BaseException
 
 
+Foreign = Callable[[nn.Module], Any]
+"""What another library does with a case: it gets the score as a module, whose parts are a shadow's own."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ask:
     """One question about one case. Awaiting it gives the answer.
 
     `kind` is score (n,), gradient (n, *shape of `at`) or reading (n, *shape of `at`); with a fold the
-    leading n becomes the fold's k.
+    leading n becomes the fold's k. A `foreign` question is answered with whatever its function returns.
     """
 
     kind: str
@@ -51,6 +55,7 @@ class Ask:
     points: Points
     at: Site | None = None
     fold: Sum | None = None
+    foreign: Foreign | None = None
 
     def __await__(self) -> Generator[tuple[Ask, ...], list[Any], Tensor]:
         (answer,) = yield (self,)

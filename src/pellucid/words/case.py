@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pellucid.words.ask import Ask, Sum, weights_of
+from pellucid.words.ask import Ask, Foreign, Sum, weights_of
+from pellucid.words.change import Change, both
 from pellucid.words.features import Features
-from pellucid.words.points import HERE, THERE, AsIs, Chosen, Keep, Line, Masks, Noise, Points
+from pellucid.words.points import HERE, THERE, AsIs, Chosen, Given, Keep, Line, Masks, Noise, Points
 from pellucid.words.site import INPUT, Site
 from pellucid.words.target import Target
 
@@ -94,7 +95,7 @@ class Case:
     site: Site = INPUT
     seed: int = 0
     noise: Noise | None = None
-    change: Any = None
+    change: Change | None = None
     reference: Carrier | None = None
     alternatives: tuple[Tensor, ...] = ()
 
@@ -139,6 +140,10 @@ class Case:
         """x where a mask keeps a feature, the baseline elsewhere; masks (n, number of features)."""
         return Keep(Chosen(masks) if isinstance(masks, Tensor) else masks)
 
+    def given(self, rows: Tensor) -> Points:
+        """Points written out, (n, *shape of x): where the next one depends on the answers so far."""
+        return Given(rows)
+
     def noised(self, samples: int, spread: float, first: int = 0) -> Iterator[Case]:
         """The same case with Gaussian noise on x, `spread` in units of max(x) - min(x)."""
         for k in range(first, first + samples):
@@ -160,6 +165,10 @@ class Case:
         """What a layer says of the example (or of its reference) itself, nothing overridden."""
         return Ask("reading", self, AsIs(baseline), _site(of) or self.site, None)
 
+    def foreign(self, ask: Foreign) -> Ask:
+        """What another library finds, given this case's score as a module of rows (n, *shape) → (n,)."""
+        return Ask("foreign", self, HERE, foreign=ask)
+
     def at(self, site: Site, x: Tensor, baseline: Tensor, features: Features) -> Case:
         """The same example with its points at another site."""
         return replace(self, site=site, origin=x, baseline=baseline, features=features, noise=None)
@@ -167,6 +176,10 @@ class Case:
     def towards(self, target: Target) -> Case:
         """The same example with another target."""
         return replace(self, target=target)
+
+    def under(self, change: Change) -> Case:
+        """The same example in a model that is different meanwhile."""
+        return replace(self, change=both(self.change, change))
 
     def from_baseline(self, baseline: Tensor) -> Case:
         """The same example with another baseline."""

@@ -132,7 +132,9 @@ class Explanation:
     `values` has the shape in which the features are drawn ((H, W) for pixels and patches, (n,) for
     tokens and columns, native size for a map at a layer); `elements` is the raw value per element of x
     where the method gives one; `error` is one standard error per value, None where unknown.
-    `residual` is sum(values) - (score - baseline_score) for methods that are complete.
+    `residual` is sum(values) - (score - baseline_score) for methods that are complete. `details` are what
+    else the method says, by name: a number, text, or pairs of a name and a number (a surrogate's fit, the
+    relevance that every layer kept).
     """
 
     values: Tensor
@@ -154,6 +156,7 @@ class Explanation:
     summary: str = ""
     shown: Shown | None = None
     ordinal: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as an array."""

@@ -15,6 +15,9 @@ from pellucid.words.errors import OptionError, nearest
 PLAIN = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "text", "None": "None"}
 """Types of options that are checked by what their annotation says; others are the method's own to check."""
 
+ASKS = ("score", "gradient", "reading", "foreign")
+"""The questions, by name."""
+
 AUTO = "auto"
 """An option that is chosen for the model at hand; the recipe shows what was chosen."""
 
@@ -28,6 +31,18 @@ class Law(enum.Enum):
     LINEAR = "for a sum of two scores the values add up"
 
 
+class Need(enum.Enum):
+    """What a method needs of the model at hand; fitness looks for it before anything runs."""
+
+    PLACES = "a layer whose value lies over places: rows and columns, or tokens"
+    ATTENTION = "attention whose probabilities are a softmax over keys"
+    GATES = "ReLUs, and no other gates: its rule is defined for them alone"
+    RULES = "a rule for every operation between input and score"
+    BIASES = "layers that are linear but for a bias"
+    PICTURE = "a picture: rows and columns"
+    BACKGROUND = "other rows to draw from"
+
+
 @dataclass(frozen=True)
 class Card:
     """What a method declares of itself.
@@ -35,6 +50,8 @@ class Card:
     `asks` is the dearest question it asks (score, gradient, reading). `gives` says what its values are
     laid over: elements of x, features, a map at a layer, or units of a layer. `coarse` says that the
     cost grows with the number of features, so that patches or words are the default layout.
+    `formula`, `cost` (rows through the model), `use` and `avoid` (when, and when not) are for the catalogue;
+    `needs` is what a model must have.
     """
 
     asks: str
@@ -43,6 +60,11 @@ class Card:
     gives: str = "elements"
     coarse: bool = False
     baseline: bool = False
+    needs: tuple[Need, ...] = ()
+    formula: str = ""
+    cost: str = ""
+    use: str = ""
+    avoid: str = ""
 
     @property
     def complete(self) -> bool:
@@ -110,15 +132,23 @@ def method(
     gives: str | None = None,
     coarse: bool = False,
     baseline: bool | None = None,
+    needs: Sequence[Need] = (),
+    formula: str = "",
+    cost: str = "",
+    use: str = "",
+    avoid: str = "",
 ) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Method]:
-    """Declare a coroutine over a case as a method; its keyword-only arguments are its options."""
-    if asks not in ("score", "gradient", "reading"):
-        raise OptionError("method.asks", repr(asks), "score, gradient or reading", "name the dearest question")
+    """Declare a coroutine over a case as a method; its keyword-only arguments are its options.
+
+    What is declared beside `asks` is told on `Card`.
+    """
+    if asks not in ASKS:
+        raise OptionError("method.asks", repr(asks), " or ".join(ASKS), "name the dearest question")
 
     def declare(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Method:
         options = [p for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY]
         card = Card(asks, paper, tuple(laws), gives or ("features" if asks == "score" else "elements"), coarse,
-                    Law.COMPLETE in laws if baseline is None else baseline)
+                    Law.COMPLETE in laws if baseline is None else baseline, tuple(needs), formula, cost, use, avoid)
         made = Method(fn.__name__, fn, card, inspect.getdoc(fn) or "",
                       {p.name: None if p.default is p.empty else p.default for p in options},
                       {p.name: p.annotation for p in options})

@@ -76,6 +76,29 @@ HERE, THERE = Line((1.0,)), Line((0.0,))
 """x itself and the baseline."""
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Rows written out: (n, *shape of x). Equal only to itself."""
+
+    values: Tensor
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def key(self) -> Hashable:
+        return self
+
+    @property
+    def uses(self) -> str:
+        return ""
+
+    def rows(self, x: Tensor, baseline: Tensor, features: Features, start: int, stop: int,
+             out: Tensor | None = None) -> Tensor:
+        return _put(self.values[start:stop].to(x).expand(len(x), -1, *x.shape[1:]), out)
+
+
 @dataclass(frozen=True)
 class AsIs:
     """The example's own inputs, nothing put in their place: how the values at a layer are first read."""

@@ -1,0 +1,141 @@
+"""Attention as a value of its own: probabilities that fused operations never write down.
+
+Wherever a module takes a softmax over keys, or calls an operation that fuses it with the sums around it, the
+probabilities become a tensor (rows, heads, queries, keys) that can be read, replaced and differentiated.
+Only modules that are asked about are taken apart; all others keep their fused operation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+ATTENTION = "attention"
+"""The part of a module's site that means its attention's probabilities."""
+
+Said = Callable[[tuple[str, ...], Tensor], Tensor]
+"""Open modules, outermost first, and probabilities (rows, heads, queries, keys) → what runs on."""
+
+SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax)
+
+
+class Attending(TorchFunctionMode):
+    """While open, hands the probabilities of every attention inside a tracked module to `said`."""
+
+    def __init__(self, said: Said) -> None:
+        super().__init__()
+        self.said = said
+        self.open: list[str] = []
+        self.heads: int | None = None
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not self.open:
+            return func(*args, **kwargs)
+        if func is F.scaled_dot_product_attention:
+            return self._attended(*args, **kwargs)
+        if func is F.multi_head_attention_forward:
+            before, self.heads = self.heads, args[4]
+            try:
+                with self:  # its own softmax is seen here too
+                    return _unfolded(*args, **kwargs)
+            finally:
+                self.heads = before
+        found = func(*args, **kwargs)
+        if func in SOFTMAX and found.dim() in (3, 4) and _over_keys(found, args, kwargs):
+            return self._told(found)
+        return found
+
+    def _told(self, found: Tensor) -> Tensor:
+        """Probabilities in the form (rows, heads, queries, keys), and back in their own."""
+        if found.dim() == 4:
+            return self.said(tuple(self.open), found)
+        apart = found.unflatten(0, (-1, self.heads)) if self.heads else found.unsqueeze(1)
+        return self.said(tuple(self.open), apart).reshape(found.shape)
+
+    def _attended(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
+                  is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+        """Scaled dot-product attention with its probabilities written down."""
+        if enable_gqa:
+            k, v = (t.repeat_interleave(q.shape[-3] // t.shape[-3], -3) for t in (k, v))
+        logits = (q @ k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+        if is_causal:
+            attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).tril()
+        if attn_mask is not None and attn_mask.dtype == torch.bool:
+            logits = logits.masked_fill(~attn_mask, -torch.inf)
+        elif attn_mask is not None:
+            logits = logits + attn_mask
+        wide = torch.float32 if logits.dtype in (torch.float16, torch.bfloat16) else logits.dtype
+        found = torch.softmax(logits, -1, dtype=wide).to(q.dtype)
+        if attn_mask is not None:  # a query that may look at nothing gets nothing, as in the fused operation
+            found = found.masked_fill(logits.amax(-1, keepdim=True) == -torch.inf, 0.0)
+        return (self._told(found) if found.dim() in (3, 4) else found) @ v
+
+    @contextmanager
+    def tracking(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+        """While open, the mode is on, and knows which of these modules are running."""
+        with ExitStack() as stack:
+            for name, module in modules.items():
+                stack.callback(module.register_forward_pre_hook(partial(self._begins, name)).remove)
+                stack.callback(module.register_forward_hook(self._ends, always_call=True).remove)
+            stack.enter_context(self)
+            yield
+
+    def _begins(self, name: str, module: nn.Module, args: Any) -> None:
+        self.open.append(name)
+
+    def _ends(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.open.pop()
+
+
+def _over_keys(found: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """True for a softmax over the last axis."""
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    return isinstance(dim, int) and dim % found.dim() == found.dim() - 1
+
+
+# torch's own attention of many heads, in a copy that does not hand itself over to the mode it runs under.
+_own = F.multi_head_attention_forward
+_unfolded = FunctionType(_own.__code__, {**_own.__globals__, "has_torch_function": lambda *_: False}, _own.__name__,
+                         _own.__defaults__, _own.__closure__)
+_unfolded.__kwdefaults__ = _own.__kwdefaults__
+
+
+@dataclass(frozen=True)
+class Attended:
+    """One attention that a model computes: the innermost module, which of its attentions, and its sizes."""
+
+    layer: str
+    call: int
+    heads: int
+    queries: int
+    keys: int
+
+
+def attended(model: nn.Module, run: Callable[[], Any]) -> list[Attended]:
+    """Every attention of one run of one row, in order."""
+    found: list[Attended] = []
+
+    def said(open_: tuple[str, ...], value: Tensor) -> Tensor:
+        call = 1 + sum(a.layer == open_[-1] for a in found)
+        found.append(Attended(open_[-1], call, *map(int, value.shape[1:])))
+        return value
+
+    with Attending(said).tracking(dict(model.named_modules())):
+        run()
+    return found
+
+
+def within(found: Iterable[Attended], layer: str) -> list[Attended]:
+    """The attentions of a module and of what it holds."""
+    return [a for a in found if not layer or a.layer == layer or a.layer.startswith(layer + ".")]
