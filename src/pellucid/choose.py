@@ -8,15 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 
+from pellucid.changes.attending import ATTENTION
+from pellucid.engine.capture import BIAS
 from pellucid.engine.passes import Heard
-from pellucid.engine.run import surveyed
+from pellucid.engine.run import attentions, surveyed
 from pellucid.models.subject import Example, Subject
 from pellucid.words.errors import LayerError
-from pellucid.words.method import AUTO, Method
+from pellucid.words.method import AUTO, Method, Need
 
 PREFIX = 16
 """At most so many tokens (class, distillation, registers) stand before the patches."""
+
+AFFINE = (_ConvNd, nn.Linear, _BatchNorm)
+"""Layers that are linear but for a bias, in evaluation."""
 
 EXACT = 11
 """Up to this many features all coalitions are cheaper than a sample of them."""
@@ -52,11 +59,32 @@ def settle(method: Method, options: Mapping[str, Any], subject: Subject, example
             chosen["grid"] = grid
     elif "grid" in chosen and chosen["grid"] is None and isinstance(chosen.get("layer"), str):
         chosen["grid"] = _grid_of(subject, example, chosen["layer"])
+    if chosen.get("layers") == AUTO:
+        chosen["layers"], why["layers"] = _all_layers(method, subject, example)
     laid = chosen.get("grid")
     if laid is not None and options.get("grid") is None:
         why["grid"] = f"{laid[0]} by {laid[1]} tokens, as the patch embedding laid them" if len(laid) == 2 else (
             f"{laid[0]} tokens in a line")
     return chosen, why
+
+
+def _all_layers(method: Method, subject: Subject, example: Example) -> tuple[tuple[str, ...], str]:
+    """Every place of the kind that a method reads everywhere: attentions, or biases."""
+    if Need.ATTENTION in method.card.needs:
+        found = attentions(subject.module, example.carrier, subject.facts)
+        twice = {a.layer for a in found if a.call > 1}
+        names = tuple(f"{a.layer}{f'#{a.call}' if a.layer in twice else ''}:{ATTENTION}" for a in found)
+        if not names:
+            raise LayerError("layer.no_attention", f"{subject.name}, which computes no softmax over keys",
+                             Need.ATTENTION.value, "choose a method that does not read attention: pellucid methods")
+        return names, f"all {len(names)} attentions, in the order in which they run"
+    modules = dict(subject.module.named_modules())
+    calls = [c for c in _heard(subject, example) if isinstance(modules[c.layer], AFFINE)]
+    twice = {c.layer for c in calls if c.call > 1}
+    names = tuple(f"{c.layer}{f'#{c.call}' if c.layer in twice else ''}:{BIAS}" for c in calls
+                  if getattr(modules[c.layer], "bias", None) is not None
+                  or getattr(modules[c.layer], "running_mean", None) is not None)
+    return names, f"all {len(names)} layers with a bias"
 
 
 def _some_layers(subject: Subject) -> list[str]:

@@ -21,7 +21,7 @@ from pellucid.testing.universal import GROWS, asked
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
 from pellucid.words.features import Features, patches, pixels, segments, units
-from pellucid.words.method import Method
+from pellucid.words.method import Method, Need
 from pellucid.words.points import Chosen, Keep, LeaveOneOut, Line, Windows
 
 METHODS = catalog.methods()
@@ -34,9 +34,6 @@ COMPOSED = [
 ]
 """Compositions; new methods and new compositions of the catalogue are composed with each other below."""
 
-WITHOUT_BASELINE = {"saliency", "grad_cam", "input_x_gradient"}
-"""Nothing to average over."""
-
 NOT_SIZES = {"limit", "window", "grid"}
 """Whole numbers among the options that do not say how many points there are."""
 
@@ -46,7 +43,7 @@ def composed() -> list[Method]:
     made: list[Method] = []
     for name in COMPOSED:
         inner = name.rpartition("(")[2].rstrip(")")
-        if name.startswith("averaged(") and inner in WITHOUT_BASELINE:
+        if name.startswith("averaged(") and not METHODS[inner].card.baseline:  # nothing to average over
             continue
         with suppress(OptionError):
             made.append(catalog.find(name))
@@ -59,21 +56,25 @@ OWN = {outer: set(made(METHODS["ablation"]).defaults) for outer, made in catalog
 ALL = [*METHODS.values(), *composed()]
 
 
-def toys_for(method: Method) -> Iterator[str]:
+WHERE: dict[Need, tuple[str, ...]] = {
+    Need.PLACES: ("cnn", "vit"), Need.ATTENTION: ("vit",), Need.GATES: ("relu_mlp", "cnn"), Need.BIASES: ("cnn",),
+    Need.RULES: ("relu_mlp", "cnn", "vit"), Need.PICTURE: ("cnn",),
+}
+"""The toys that have what a method needs."""
+
+
+def toys_for(method: Method) -> list[str]:
     """A vector, ids and two kinds of pictures for methods; for compositions the smallest that will do."""
-    if "grad_cam" not in method.name:
-        yield "gelu_mlp"
-    if method.name in METHODS or "grad_cam" in method.name or method.name.startswith("inside("):
-        yield "cnn"
+    able = [WHERE[need] for need in method.card.needs if need in WHERE]
+    known = [t for t in able[0] if all(t in other for other in able)] if able else ["gelu_mlp", "cnn", "vit", "lstm"]
     if method.name in METHODS:
-        yield "vit"
-        if "grad_cam" not in method.name:
-            yield "lstm"
+        return known
+    return [t for t in known if t == "cnn"] if able else ["gelu_mlp", *["cnn"] * method.name.startswith("inside(")]
 
 
 def coarsely(method: Method, on: Toy) -> dict[str, str]:
     """Sixteen patches are as good as 144 pixels to a law; what grows with them is measured by FLAT itself."""
-    own = "grad_cam" in method.name or method.name.startswith("inside(") or not on.picture
+    own = method.card.gives == "map" or method.name.startswith("inside(") or not on.picture
     return {} if own or method.card.asks != "score" else {"features": "patches:3"}
 
 
@@ -103,7 +104,7 @@ def test_universal(method: Method, on: str, name: str) -> None:
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 @pytest.mark.parametrize("outer", catalog.compositions())
 def test_every_composition_answers_or_refuses_by_name(outer: str, method: Method) -> None:
-    on = toy("cnn")
+    on = toy(next(t for t in ("cnn", "vit") if t in toys_for(method)))
     if set(method.defaults) & set(OWN[outer]) - SHARED:
         with pytest.raises(OptionError, match=r"method\.options_clash"):
             catalog.find(f"{outer}({method.name})")

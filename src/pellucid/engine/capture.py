@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.engine.attending import ATTENTION, Attending
+from pellucid.changes.attending import ATTENTION, Attending
 from pellucid.words.errors import LayerError, nearest
 from pellucid.words.site import Site
 

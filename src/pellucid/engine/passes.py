@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pellucid.engine.attending import Attended, attended
+from pellucid.changes.attending import Attended, attended
 from pellucid.engine.capture import listening, module_of, not_reached, parts
 from pellucid.engine.order import Order, Outcome
 from pellucid.engine.recompute import recomputing

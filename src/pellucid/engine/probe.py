@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pellucid.changes.attending import ATTENTION, Attended, within
 from pellucid.engine import passes
-from pellucid.engine.attending import ATTENTION, Attended, within
 from pellucid.engine.capture import BIAS, module_of, not_reached
 from pellucid.engine.shadow import Unwritten
 from pellucid.words.case import Carrier

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pellucid.changes.attending import Attended
 from pellucid.engine import foreign, memory, probe, shadow
-from pellucid.engine.attending import Attended
 from pellucid.engine.cost import Clock, Energy
 from pellucid.engine.group import named
 from pellucid.engine.lengths import answer

@@ -12,10 +12,15 @@ from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.errors import LayerError
 from pellucid.words.features import Features
-from pellucid.words.method import AUTO, method
+from pellucid.words.method import AUTO, Need, method
 
 
-@method(asks="gradient", paper="arXiv:1610.02391", gives="map")
+@method(
+    asks="gradient", paper="arXiv:1610.02391", gives="map", needs=[Need.PLACES],
+    formula="Σ_c mean(∂f/∂a_c) · a_c", cost="1 forward pass, and the gradient behind the layer",
+    use="where a network looks, for the price of a forward pass",
+    avoid="several objects of a class, or fine outlines: it is as coarse as its layer",
+)
 async def grad_cam(case: Case, *, layer: str = AUTO, grid: tuple[int, ...] | None = None) -> Estimate:
     """Which places of a layer speak for the score, weighing each channel by its mean gradient.
 

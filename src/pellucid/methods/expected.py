@@ -19,7 +19,12 @@ POINTS = (8, 32)
 """Points of a replicate at least and, where the background is larger, at most."""
 
 
-@method(asks="gradient", paper="arXiv:1906.10670", laws=[Law.DUMMY, Law.SYMMETRIC, Law.LINEAR], baseline=True)
+@method(
+    asks="gradient", paper="arXiv:1906.10670", laws=[Law.DUMMY, Law.SYMMETRIC, Law.LINEAR], baseline=True,
+    formula="E over b and t of (x − b) · ∂f(b + t (x − b))", cost="up to samples gradients, until the tolerance is met",
+    use="a background of rows stands for 'switched off', so that no single baseline has to be chosen",
+    avoid="a background that is unlike the input, or of one row: then take integrated_gradients",
+)
 async def expected_gradients(
     case: Case, *, baselines: Sequence[Any] = (), samples: int = 1024, tolerance: float = 0.01
 ) -> Estimate:

@@ -18,7 +18,12 @@ from pellucid.words.method import AUTO, Law, method
 from pellucid.words.site import Site
 
 
-@method(asks="gradient", paper="arXiv:1703.01365", laws=[Law.COMPLETE, Law.DUMMY, Law.SYMMETRIC, Law.LINEAR])
+@method(
+    asks="gradient", paper="arXiv:1703.01365", laws=[Law.COMPLETE, Law.DUMMY, Law.SYMMETRIC, Law.LINEAR],
+    formula="(x − b) · ∫₀¹ ∂f(b + t (x − b)) dt", cost="9 to limit gradients, until the tolerance is met",
+    use="the default for differentiable models: its values sum to the score's change from the baseline",
+    avoid="inputs without a sensible baseline: compare several, or average over them",
+)
 async def integrated_gradients(
     case: Case, *, steps: int | None = None, tolerance: float = 0.01, limit: int = 513
 ) -> Estimate:
@@ -43,7 +48,12 @@ async def integrated_gradients(
     return gap * await integral(slopes, tolerance=tolerance, limit=limit, measure=measure, veto=objects)
 
 
-@method(asks="gradient", paper="arXiv:1805.12233", laws=[Law.COMPLETE, Law.DUMMY, Law.LINEAR], gives="units")
+@method(
+    asks="gradient", paper="arXiv:1805.12233", laws=[Law.COMPLETE, Law.DUMMY, Law.LINEAR], gives="units",
+    formula="∫ ∂f/∂y dy along y(b + t (x − b))", cost="9 to limit gradients and readings",
+    use="which units of a layer carried the score's change",
+    avoid="layers that part of the score goes round: the verdict then says how much",
+)
 async def conductance(
     case: Case, *, layer: str = AUTO, steps: int | None = None, tolerance: float = 0.01, limit: int = 513
 ) -> Estimate:

@@ -12,14 +12,24 @@ from pellucid.words.method import Law, method
 from pellucid.words.points import LeaveOneOut, Windows
 
 
-@method(asks="score", laws=[Law.DUMMY, Law.LINEAR], coarse=True, baseline=True)
+@method(
+    asks="score", laws=[Law.DUMMY, Law.LINEAR], coarse=True, baseline=True,
+    formula="f(x) − f(x without feature i)", cost="n rows for n features",
+    use="any model, also one without gradients: what the score loses by a single feature",
+    avoid="features that stand in for each other: without one the other still speaks, and both get little",
+)
 async def ablation(case: Case) -> Tensor:
     """What the score loses when a single feature is switched off: f(x) - f(x without it)."""
     here, without = await together(case.score(case.here), case.score(case.keep(LeaveOneOut(case.features.n))))
     return here - without
 
 
-@method(asks="score", paper="arXiv:1311.2901", laws=[Law.LINEAR], baseline=True)
+@method(
+    asks="score", paper="arXiv:1311.2901", laws=[Law.LINEAR], baseline=True,
+    formula="mean over windows W on i of f(x) − f(x without W)", cost="one row for each place of the window",
+    use="pictures: what the score loses while a window hides a part",
+    avoid="objects much larger or smaller than the window",
+)
 async def occlusion(
     case: Case, *, window: int | tuple[int, ...] | None = None, stride: int | tuple[int, ...] | None = None
 ) -> Tensor:

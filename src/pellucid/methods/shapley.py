@@ -60,7 +60,13 @@ class Paired:
         return torch.stack([some, ~some], 1).flatten(0, 1)[start % 2 : start % 2 + stop - start]
 
 
-@method(asks="score", paper="arXiv:1705.07874", laws=[Law.COMPLETE, Law.DUMMY, Law.SYMMETRIC, Law.LINEAR], coarse=True)
+@method(
+    asks="score", paper="arXiv:1705.07874", laws=[Law.COMPLETE, Law.DUMMY, Law.SYMMETRIC, Law.LINEAR], coarse=True,
+    formula="Shapley values by least squares with weights (n − 1) / (C(n, k) k (n − k))",
+    cost="up to samples rows; 2ⁿ − 2 rows where that is fewer, then exact",
+    use="tables, words, superpixels: fair shares of the score's change, for any model",
+    avoid="hundreds of features: take fewer and larger ones",
+)
 async def kernel_shap(case: Case, *, samples: int = 2048, tolerance: float = 0.01) -> Estimate:
     """Each feature's Shapley value: its mean contribution over all orders of switching features on.
 
