@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
 from pellucid.words.errors import OptionError, nearest
-from pellucid.words.method import KNOWN, Method
+from pellucid.words.method import KNOWN, Card, Method, of
 
 OURS = ("gradients", "paths", "expected", "cam", "perturbation", "shapley")
 GROUP = "pellucid.methods"
@@ -44,6 +45,8 @@ def find(name: str | Method) -> Method:
     """The method of a name such as `saliency` or `smooth(inside(saliency))`."""
     if isinstance(name, Method):
         return name
+    if inspect.iscoroutinefunction(name):
+        return of(name, Card("gradient", ""))
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError("method.unknown", f"a {type(name).__name__}", "a method or its name", "see pellucid methods")
     nested = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", name)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pellucid import catalog, choose, judge
+from pellucid import catalog, choose, fitness, judge
 from pellucid.engine import memory
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
@@ -26,7 +26,7 @@ from pellucid.words import target as targets
 from pellucid.words.ask import together
 from pellucid.words.case import Carrier, Case
 from pellucid.words.errors import OptionError, PellucidError, TargetError
-from pellucid.words.explanation import Evidence, Explanation, Recipe
+from pellucid.words.explanation import Evidence, Explanation, Finding, Recipe, Verdict
 from pellucid.words.features import Features
 from pellucid.words.method import Method
 from pellucid.words.size import size
@@ -226,19 +226,21 @@ class _Result:
     found: Estimate
     score: float
     baseline: float | None
+    fit: tuple[Finding, ...] = ()
 
 
 async def _explained(plan: _Plan, shared: Shared) -> _Result:
     """The conversation around a method's: read x and baseline, ask the scores, let the method speak."""
     case = await _case_of(plan, shared)
     case = plan.method.prepare(case, plan.options)
+    fit = await fitness.examined(plan.method, case, plan.subject, plan.example)
     jobs: list[Any] = [plan.method.run(case, **plan.options), case.score(case.here)]
     over = [case.from_baseline(b) for b in case.alternatives] or [case]
     if plan.method.card.complete:
         jobs += [c.score(c.there) for c in over]
     found, here, *there = await together(*jobs)
     baseline = sum(float(t) for t in there) / len(there) if there else None
-    return _Result(case, Estimate.of(found), float(here), baseline)
+    return _Result(case, Estimate.of(found), float(here), baseline, fit)
 
 
 async def _case_of(plan: _Plan, shared: Shared) -> Case:
@@ -305,7 +307,7 @@ def _told(plan: _Plan, result: _Result, tally: Tally, settings: Settings, sharin
                             plan.options.get("tolerance"))
     return Explanation(
         values, place, plan.method.name, target.describe(plan.subject.labels), result.score, elements, error,
-        result.baseline, residual, plan.subject.labels, {}, verdict, evidence,
+        result.baseline, residual, plan.subject.labels, {}, Verdict((*result.fit, *verdict.findings)), evidence,
         _recipe(plan, target, settings),
         Provenance(plan.subject, plan.seed, now), plan.method.card.paper, plan.method.summary, plan.example.shown,
         plan.ordinal, dict(found.details))

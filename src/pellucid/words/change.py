@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -47,7 +47,7 @@ class Several:
         return all(c.twin for c in self.changes)
 
     @contextmanager
-    def on(self, model: nn.Module) -> Iterator[None]:
+    def on(self, model: nn.Module) -> Generator[None]:
         with ExitStack() as stack:
             for change in self.changes:
                 stack.enter_context(change.on(model))

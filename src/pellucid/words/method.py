@@ -146,13 +146,18 @@ def method(
         raise OptionError("method.asks", repr(asks), " or ".join(ASKS), "name the dearest question")
 
     def declare(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Method:
-        options = [p for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY]
         card = Card(asks, paper, tuple(laws), gives or ("features" if asks == "score" else "elements"), coarse,
                     Law.COMPLETE in laws if baseline is None else baseline, tuple(needs), formula, cost, use, avoid)
-        made = Method(fn.__name__, fn, card, inspect.getdoc(fn) or "",
-                      {p.name: None if p.default is p.empty else p.default for p in options},
-                      {p.name: p.annotation for p in options})
+        made = of(fn, card)
         KNOWN[made.name] = made
         return made
 
     return declare
+
+
+def of(fn: Callable[..., Coroutine[Any, Any, Any]], card: Card) -> Method:
+    """A coroutine over a case as a method that stands in no catalogue."""
+    options = [p for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return Method(fn.__name__, fn, card, inspect.getdoc(fn) or "",
+                  {p.name: None if p.default is p.empty else p.default for p in options},
+                  {p.name: p.annotation for p in options})

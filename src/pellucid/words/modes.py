@@ -26,7 +26,7 @@ class Watching(TorchDispatchMode):
         plain = cls.__dict__.get("__torch_dispatch__")
         if plain is None:
             return
-        apart = torch._disable_dynamo(plain, recursive=True)  # pyright: ignore[reportPrivateImportUsage]
+        apart = torch._disable_dynamo(plain, recursive=True)  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
         @functools.wraps(plain)
         def dispatched(*args: Any, **kwargs: Any) -> Any:

@@ -1,0 +1,94 @@
+"""Whether a method means something on the model at hand, and why not: said before it runs, by name and place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pellucid.engine.graph import Operation, operations
+from pellucid.models.subject import Example, Subject
+from pellucid.words.case import Case
+from pellucid.words.errors import ModelError
+from pellucid.words.explanation import Finding
+from pellucid.words.method import Method, Need
+
+RELUS = {"Relu", "Hardtanh", "Threshold"}
+"""Gates whose gradient guided backpropagation and deconvnet are defined for."""
+
+GATES = {
+    "Gelu": "GELU", "Silu": "SiLU", "LeakyRelu": "leaky ReLU", "Elu": "ELU", "Celu": "CELU", "PreluKernel": "PReLU",
+    "Prelu": "PReLU", "RreluWithNoise": "RReLU", "Softplus": "softplus", "Mish": "Mish", "Hardswish": "hard swish",
+    "Hardsigmoid": "hard sigmoid", "LogSigmoid": "log sigmoid", "Glu": "GLU", "Sigmoid": "sigmoid", "Tanh": "tanh",
+    "Clamp": "clamp", "ClampMin": "clamp", "ClampMax": "clamp", "Maximum": "maximum", "Minimum": "minimum",
+    "Where": "where", "MkldnnRnnLayer": "a recurrent layer", "CudnnRnn": "a recurrent layer", "Erf": "erf",
+    "ThnnFusedLstmCell": "a recurrent layer", "ThnnFusedGruCell": "a recurrent layer", "Exp": "exp",
+}
+"""Other operations that open and close for a value, by their name in autograd's graph."""
+
+CURVED = {**GATES, "NativeLayerNorm": "LayerNorm", "NativeGroupNorm": "GroupNorm", "Softmax": "softmax",
+          "Pow": "a power", "ScaledDotProductFlashAttentionForCpu": "attention",
+          "ScaledDotProductEfficientAttention": "attention", "ScaledDotProductFlashAttention": "attention",
+          "LogSoftmax": "log-softmax", "Mul": "a product of values"}
+"""What is no piecewise linear function of its input: of a product or a norm the biases do not tell the rest."""
+
+INSTEAD = "choose integrated_gradients, which needs only a gradient"
+
+
+async def examined(method: Method, case: Case, subject: Subject, example: Example) -> tuple[Finding, ...]:
+    """Caveats for the verdict; a ModelError `method.unfit` where the method is not valid here at all."""
+    asked = [CHECKS[need] for need in method.card.needs if need in CHECKS]
+    if not asked:
+        return ()
+    computed = await graph(case, subject, example)
+    found = tuple(f for check in asked for f in check(method, computed))
+    for finding in found:
+        if finding.level == "fail":
+            raise ModelError("method.unfit", finding.reason, f"what {method.name} is defined for", finding.do)
+    return found
+
+
+async def graph(case: Case, subject: Subject, example: Example) -> list[Operation]:
+    """What the model computes between the case's value and its score; kept with what is known of the model."""
+    key = ("operations", example.carrier.kind, case.site, type(case.target), case.target.of)
+    if key not in subject.facts:
+        found: Any = await case.foreign(operations)  # pyright: ignore[reportArgumentType]
+        subject.facts[key] = found
+    return subject.facts[key]
+
+
+Check = Callable[[Method, Sequence[Operation]], list[Finding]]
+
+
+def _gates(method: Method, computed: Sequence[Operation]) -> list[Finding]:
+    """ReLUs there must be; gates of another kind keep their own gradient, which is a caveat."""
+    others = [o for o in computed if o.name in GATES]
+    if not any(o.name in RELUS for o in computed):
+        where = f"{GATES[others[0].name]} at {_place(others[0])} and no ReLU" if others else "no ReLU"
+        return [Finding("method.unfit", "fail", f"{where}: {method.name} would be the plain gradient", INSTEAD)]
+    told = f"gates that are no ReLUs keep their own gradient: {_listed(others, GATES)}"
+    return [_caveat(told, INSTEAD)] if others else []
+
+
+def _biases(method: Method, computed: Sequence[Operation]) -> list[Finding]:
+    """Input and biases add up to the score of piecewise linear networks only."""
+    curved = [o for o in computed if o.name in CURVED]
+    told = f"input and biases do not add up to the score behind {_listed(curved, CURVED)}"
+    return [_caveat(told, INSTEAD)] if curved else []
+
+
+def _caveat(reason: str, do: str) -> Finding:
+    return Finding("method.caveat", "warn", reason, do)
+
+
+def _listed(some: Sequence[Operation], names: dict[str, str], most: int = 3) -> str:
+    """The first few by name and place."""
+    told = [f"{names[o.name]} at {_place(o)}" for o in some[:most]]
+    return ", ".join(told) + (f" and {len(some) - most} more" if len(some) > most else "")
+
+
+def _place(operation: Operation) -> str:
+    return operation.layer or "the model's own forward"
+
+
+CHECKS: dict[Need, Check] = {Need.GATES: _gates, Need.BIASES: _biases}
+"""What is looked for in the graph; other needs are met, or refused, where the layer or the rows are chosen."""
