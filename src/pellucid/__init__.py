@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pellucid.words.errors import PellucidError
     from pellucid.words.explanation import Explanation
     from pellucid.words.method import Law, method
+    from pellucid.words.regions import box, region, similar
 
 _PLACES = {
     "Case": "pellucid.words.case",
@@ -33,13 +34,16 @@ _PLACES = {
     "PellucidError": "pellucid.words.errors",
     "Section": "pellucid.report.page",
     "Subject": "pellucid.models.subject",
+    "box": "pellucid.words.regions",
     "doctor": "pellucid.doctor",
     "explain": "pellucid.explain",
     "load": "pellucid.models.sources",
     "method": "pellucid.words.method",
     "open": "pellucid.store.file",
+    "region": "pellucid.words.regions",
     "report": "pellucid.report.page",
     "samples": "pellucid.models.demo",
+    "similar": "pellucid.words.regions",
     "together": "pellucid.words.ask",
     "wrap": "pellucid.models.module",
 }

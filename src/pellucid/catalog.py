@@ -1,19 +1,30 @@
-"""Every method by name: ours, what the user declared, what other packages bring, and compositions."""
+"""Every method by name: ours, what the user declared, what other packages bring, captum's, and compositions."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from torch import nn
+
+from pellucid.methods import captum
+from pellucid.methods.captum_classes import NAMES, PREFIX
 from pellucid.words.errors import OptionError, nearest
 from pellucid.words.method import KNOWN, Card, Method, of
 
-OURS = ("gradients", "paths", "expected", "cam", "perturbation", "shapley")
+OURS = (
+    "gradients", "paths", "expected", "cam", "cam_scores", "fullgrad", "perturbation", "shapley", "owen",
+    "interactions", "surrogate", "rise", "attention", "noise", "gates", "blur", "guided_path", "neurons", "relevance",
+)
 GROUP = "pellucid.methods"
+
+ALIASES = {"gradient_shap": "expected_gradients"}
+"""Methods that have a second name."""
 
 
 def methods() -> dict[str, Method]:
@@ -41,13 +52,24 @@ def compositions() -> dict[str, Any]:
     return dict(COMPOSITIONS)
 
 
-def find(name: str | Method) -> Method:
-    """The method of a name such as `saliency` or `smooth(inside(saliency))`."""
+def families() -> dict[str, tuple[str, ...]]:
+    """Methods of other libraries by the library's name; each is found as `captum:NAME`."""
+    return {PREFIX.removesuffix(":"): NAMES}
+
+
+def find(name: Any, model: nn.Module | None = None) -> Method:
+    """The method of a name such as `saliency`, `smooth(inside(saliency))` or `captum:DeepLift`.
+
+    Also that of a coroutine over a case, or of a class of captum's; or of an object of captum's about `model`.
+    """
     if isinstance(name, Method):
         return name
     if inspect.iscoroutinefunction(name):
         return of(name, Card("gradient", ""))
-    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(name, str):
+        found = captum.given(name, model)
+        if found is not None:
+            return found
         raise OptionError("method.unknown", f"a {type(name).__name__}", "a method or its name", "see pellucid methods")
     nested = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", name)
     if nested:
@@ -55,7 +77,12 @@ def find(name: str | Method) -> Method:
         if nested[1] not in outer:
             raise OptionError("method.unknown", repr(nested[1]), "a composition", nearest(nested[1], outer))
         return outer[nested[1]](find(nested[2]))
-    known = methods()
-    if name.strip() not in known:
-        raise OptionError("method.unknown", repr(name), "a method's name", nearest(name, [*known, *compositions()]))
-    return known[name.strip()]
+    known, wanted = methods(), name.strip()
+    if wanted.startswith(PREFIX):
+        return captum.named(wanted)
+    if wanted in ALIASES:
+        return replace(known[ALIASES[wanted]], name=wanted)
+    if wanted not in known:
+        raise OptionError("method.unknown", repr(name), "a method's name",
+                          nearest(name, [*known, *ALIASES, *compositions()]))
+    return known[wanted]

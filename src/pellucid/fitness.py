@@ -12,8 +12,11 @@ from pellucid.words.errors import ModelError
 from pellucid.words.explanation import Finding
 from pellucid.words.method import Method, Need
 
-RELUS = {"Relu", "Hardtanh", "Threshold"}
-"""Gates whose gradient guided backpropagation and deconvnet are defined for."""
+RELUS = {"Relu", "Hardtanh", "Threshold", "CopySlices"}
+"""Gates whose gradient guided backpropagation and deconvnet are defined for.
+
+What works in place on a part of a value may be one: the graph does not tell, and the change itself sees to it.
+"""
 
 GATES = {
     "Gelu": "GELU", "Silu": "SiLU", "LeakyRelu": "leaky ReLU", "Elu": "ELU", "Celu": "CELU", "PreluKernel": "PReLU",
@@ -36,7 +39,10 @@ INSTEAD = "choose integrated_gradients, which needs only a gradient"
 
 async def examined(method: Method, case: Case, subject: Subject, example: Example) -> tuple[Finding, ...]:
     """Caveats for the verdict; a ModelError `method.unfit` where the method is not valid here at all."""
-    asked = [CHECKS[need] for need in method.card.needs if need in CHECKS]
+    needs = dict.fromkeys((*method.card.needs, *getattr(case.change, "needs", ())))
+    asked = [CHECKS[need] for need in needs if need in CHECKS]
+    if method.card.hooks:
+        asked.append(_hooked)
     if not asked:
         return ()
     computed = await graph(case, subject, example)
@@ -74,6 +80,17 @@ def _biases(method: Method, computed: Sequence[Operation]) -> list[Finding]:
     curved = [o for o in computed if o.name in CURVED]
     told = f"input and biases do not add up to the score behind {_listed(curved, CURVED)}"
     return [_caveat(told, INSTEAD)] if curved else []
+
+
+def _hooked(method: Method, computed: Sequence[Operation]) -> list[Finding]:
+    """Rules that are put on modules pass by an operation that is none of these; a sum, where there is one, tells."""
+    names = {n: told for n, told in {**CURVED, **dict.fromkeys(RELUS, "ReLU")}.items() if n != "Mul"}
+    others = [o for o in computed if o.name in names and o.kind not in method.card.hooks]
+    kinds = ", ".join(method.card.hooks)
+    told = f"{method.name} has rules for modules ({kinds}), and none for {_listed(others, names)}"
+    if others and not method.card.complete:
+        return [Finding("method.unfit", "fail", told, INSTEAD)]
+    return [_caveat(told, INSTEAD)] if others else []
 
 
 def _caveat(reason: str, do: str) -> Finding:

@@ -16,6 +16,21 @@ COMPLETE = 1e-3
 """Relative completeness residual that exact methods keep in float32."""
 
 
+MEND = {
+    "rules.hooked": "it has rules for some modules only, each used once: choose integrated_gradients, which needs none",
+    "sum.layer": "choose a layer that everything passes through, or more steps or samples",
+    "sum.score": "biases take a part, and layers without a fitting rule make one up: choose our lrp",
+}
+"""What to do where values miss their sum, by what the method said of it; else more steps or samples."""
+
+
+def measured_from(found: Estimate, baseline: float | None) -> float | None:
+    """The score from which the values are counted: the baseline's, zero, or None where no sum is promised."""
+    if "sum.free" in found.notes:
+        return None
+    return 0.0 if "sum.score" in found.notes else baseline
+
+
 def error_of(found: Estimate, place: Features, values: Tensor) -> Tensor | None:
     """One error per value: numerical (from the last two rules) and sampling (one standard error) together.
 
@@ -74,8 +89,29 @@ def verdict(
         reasons.append(Finding(
             "samples.few", "warn", "too few samples for so many features: the values are not settled",
             f"raise samples= to at least {4 * values.numel()}, or take fewer features"))
+    if "masks.few" in found.notes:
+        reasons.append(Finding("masks.few", "warn", "so few masks that some features were hardly ever kept",
+                               "raise masks=, or take fewer features"))
+    if "fit.poor" in found.notes:
+        reasons.append(Finding(
+            "fit.poor", "warn", f"the linear model explains {found.details.get('r2', 0.0):.0%} of how the score varies",
+            "do not read its coefficients as the model's: take kernel_shap, or fewer and larger features"))
+    if "attention.alone" in found.notes:
+        agreement = found.details.get("agreement")
+        told = f"; its ranks agree to {agreement:+.2f} with what spoke for it" if isinstance(agreement, float) else ""
+        reasons.append(Finding(
+            "attention.alone", "warn", f"this says where attention went, and knows nothing of the score{told}",
+            "take attention_relevance or gradient_attention for what spoke for the score"))
+    if "parts.apart" in found.notes:
+        share = found.details.get("explained")
+        reasons.append(Finding(
+            "parts.apart", "warn",
+            "the input's and the biases' parts " + (f"add up to {share:.1%} of the score" if share is not None
+                                                    else "do not add up to the score"),
+            "read the map as a picture only: the model is not piecewise linear, or adds what no layer's bias says"))
     if residual is not None and baseline is not None:
-        scale = max(abs(score - baseline), float(values.double().norm()))
+        whole = "sum.score" in found.notes
+        scale = abs(score) if whole else max(abs(score - baseline), float(values.double().norm()))
         allowed = max(COMPLETE, 2 * tolerance if tolerance is not None else 0.0) * scale + 1e-6
         share = abs(residual) / abs(score - baseline) if score != baseline else math.inf
         if "sum.apart" in found.notes:
@@ -85,10 +121,11 @@ def verdict(
                 "that much went round this layer",
                 "choose a layer that everything passes through, or read the values as this layer's part"))
         elif abs(residual) > allowed:
-            level = "fail" if abs(residual) > 0.2 * scale else "warn"
-            reasons.append(Finding("complete.not", level,
-                                   f"the values miss the score's change by {residual:+.3g} ({share:.1%} of it)",
-                                   "ask for more steps or samples, or a tolerance"))
+            bad = abs(residual) > (1.0 if whole else 0.2) * scale and "sum.layer" not in found.notes
+            do = next((MEND[n] for n in found.notes if n in MEND), "ask for more steps or samples, or a tolerance")
+            what = "the score" if whole else "the score's change"
+            reasons.append(Finding("complete.not", "fail" if bad else "warn",
+                                   f"the values miss {what} by {residual:+.3g} ({share:.1%} of it)", do))
     if not bool(values.any()):
         reasons.append(Finding("values.all_zero", "warn", "every value is zero: the score does not react here",
                                "try another target, layer or baseline; a saturated score has no gradient"))

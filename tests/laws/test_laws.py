@@ -34,7 +34,7 @@ COMPOSED = [
 ]
 """Compositions; new methods and new compositions of the catalogue are composed with each other below."""
 
-NOT_SIZES = {"limit", "window", "grid"}
+NOT_SIZES = {"limit", "window", "grid", "query", "cells", "select"}
 """Whole numbers among the options that do not say how many points there are."""
 
 
@@ -75,7 +75,8 @@ def toys_for(method: Method) -> list[str]:
 def coarsely(method: Method, on: Toy) -> dict[str, str]:
     """Sixteen patches are as good as 144 pixels to a law; what grows with them is measured by FLAT itself."""
     own = method.card.gives == "map" or method.name.startswith("inside(") or not on.picture
-    return {} if own or method.card.asks != "score" else {"features": "patches:3"}
+    few = method.card.most is not None and method.card.most < 16
+    return {} if own or method.card.asks != "score" else {"features": "patches:4" if few else "patches:3"}
 
 
 @pytest.fixture(autouse=True)
@@ -180,8 +181,8 @@ def test_points_are_the_same_rows_wherever_they_are_cut(seed: int, cuts: list[in
 @given(st.integers(0, 2**16), st.lists(st.integers(1, 63), max_size=4))
 @settings(max_examples=30, deadline=None)
 def test_random_coalitions_are_the_same_wherever_they_are_cut(seed: int, cuts: list[int]) -> None:
-    from pellucid.methods.shapley import Every, Paired
     from pellucid.numbers.coalitions import Pairs
+    from pellucid.words.masks import Every, Paired
 
     layout = units((7,))
     numbered, numberless = (Pairs(n, seed, ()).grown(60)[0] for n in (7, 90))

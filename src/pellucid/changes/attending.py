@@ -1,16 +1,16 @@
 """Attention as a value of its own: probabilities that fused operations never write down.
 
 Wherever a module takes a softmax over keys, or calls an operation that fuses it with the sums around it, the
-probabilities become a tensor (rows, heads, queries, keys) that can be read, replaced and differentiated.
-Only modules that are asked about are taken apart; all others keep their fused operation.
+probabilities become a tensor (rows, heads, queries, keys) that can be read, replaced and differentiated. Where
+a model looks inside windows it is (rows, windows, heads, queries, keys). Only modules that are asked about are
+taken apart; all others keep their fused operation.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -23,18 +23,25 @@ from torch.overrides import TorchFunctionMode
 ATTENTION = "attention"
 """The part of a module's site that means its attention's probabilities."""
 
+WHOLE = "."
+"""How the model itself is named where its own forward computes attention."""
+
 Said = Callable[[tuple[str, ...], Tensor], Tensor]
 """Open modules, outermost first, and probabilities (rows, heads, queries, keys) → what runs on."""
 
-SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax)
+SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax, torch.special.softmax)
 
 
 class Attending(TorchFunctionMode):
-    """While open, hands the probabilities of every attention inside a tracked module to `said`."""
+    """While open, hands the probabilities of every attention inside a tracked module to `said`.
 
-    def __init__(self, said: Said) -> None:
+    `rows` is how many examples run: heads or windows that a model folded into the axis of rows (rows first) get
+    an axis of their own again.
+    """
+
+    def __init__(self, said: Said, rows: int = 1) -> None:
         super().__init__()
-        self.said = said
+        self.said, self.rows = said, rows
         self.open: list[str] = []
         self.heads: int | None = None
 
@@ -58,10 +65,14 @@ class Attending(TorchFunctionMode):
 
     def _told(self, found: Tensor) -> Tensor:
         """Probabilities in the form (rows, heads, queries, keys), and back in their own."""
-        if found.dim() == 4:
+        rows = self.rows if len(found) % self.rows == 0 else 1  # a prefix may run on one row
+        if found.dim() == 3:
+            shape = (-1, self.heads) if self.heads else (rows, -1)
+        elif len(found) == rows:
             return self.said(tuple(self.open), found)
-        apart = found.unflatten(0, (-1, self.heads)) if self.heads else found.unsqueeze(1)
-        return self.said(tuple(self.open), apart).reshape(found.shape)
+        else:
+            shape = (rows, -1)
+        return self.said(tuple(self.open), found.unflatten(0, shape)).flatten(0, 1)
 
     def _attended(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
                   is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
@@ -75,23 +86,30 @@ class Attending(TorchFunctionMode):
             logits = logits.masked_fill(~attn_mask, -torch.inf)
         elif attn_mask is not None:
             logits = logits + attn_mask
+        # A query that may look at nothing gets nothing, as in the fused operation, and its gradient is no NaN.
+        blind = None if attn_mask is None else logits.detach().amax(-1, keepdim=True) == -torch.inf
+        if blind is not None:
+            logits = logits.masked_fill(blind, 0.0)
         wide = torch.float32 if logits.dtype in (torch.float16, torch.bfloat16) else logits.dtype
         found = torch.softmax(logits, -1, dtype=wide).to(q.dtype)
-        if attn_mask is not None:  # a query that may look at nothing gets nothing, as in the fused operation
-            found = found.masked_fill(logits.amax(-1, keepdim=True) == -torch.inf, 0.0)
-        return (self._told(found) if found.dim() in (3, 4) else found) @ v
+        if blind is not None:
+            found = found.masked_fill(blind, 0.0)
+        if found.dim() in (3, 4):
+            found = self._told(found)
+        return (torch.dropout(found, dropout_p, True) if dropout_p else found) @ v
 
     @contextmanager
     def tracking(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
         """While open, the mode is on, and knows which of these modules are running."""
         with ExitStack() as stack:
             for name, module in modules.items():
-                stack.callback(module.register_forward_pre_hook(partial(self._begins, name)).remove)
+                begins = partial(self._begins, name)
+                stack.callback(module.register_forward_pre_hook(begins, with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(self._ends, always_call=True).remove)
             stack.enter_context(self)
             yield
 
-    def _begins(self, name: str, module: nn.Module, args: Any) -> None:
+    def _begins(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.open.append(name)
 
     def _ends(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -109,33 +127,3 @@ _own = F.multi_head_attention_forward
 _unfolded = FunctionType(_own.__code__, {**_own.__globals__, "has_torch_function": lambda *_: False}, _own.__name__,
                          _own.__defaults__, _own.__closure__)
 _unfolded.__kwdefaults__ = _own.__kwdefaults__
-
-
-@dataclass(frozen=True)
-class Attended:
-    """One attention that a model computes: the innermost module, which of its attentions, and its sizes."""
-
-    layer: str
-    call: int
-    heads: int
-    queries: int
-    keys: int
-
-
-def attended(model: nn.Module, run: Callable[[], Any]) -> list[Attended]:
-    """Every attention of one run of one row, in order."""
-    found: list[Attended] = []
-
-    def said(open_: tuple[str, ...], value: Tensor) -> Tensor:
-        call = 1 + sum(a.layer == open_[-1] for a in found)
-        found.append(Attended(open_[-1], call, *map(int, value.shape[1:])))
-        return value
-
-    with Attending(said).tracking(dict(model.named_modules())):
-        run()
-    return found
-
-
-def within(found: Iterable[Attended], layer: str) -> list[Attended]:
-    """The attentions of a module and of what it holds."""
-    return [a for a in found if not layer or a.layer == layer or a.layer.startswith(layer + ".")]

@@ -11,19 +11,25 @@ import torch
 from torch import nn
 
 from pellucid.words.errors import ModelError
+from pellucid.words.method import Need
 from pellucid.words.modes import Watching
 
-HARDTANH = torch.ops.aten.hardtanh_backward.default
-GATES = {torch.ops.aten.threshold_backward.default, HARDTANH}
-"""How the gradient of a ReLU (and of a ReLU6) is computed, whoever wrote it: module, function, in place, script."""
+THRESHOLD, HARDTANH = torch.ops.aten.threshold_backward.default, torch.ops.aten.hardtanh_backward.default
+"""How the gradient of a ReLU, and of one that is cut off above, is computed: module, function, in place, script."""
+
+OTHERS = {f"aten::{op}_backward": op.strip("_").removesuffix("_kernel").removesuffix("_with_noise") for op in (
+    "gelu", "silu", "mish", "leaky_relu", "elu", "_prelu_kernel", "rrelu_with_noise", "softplus", "hardswish",
+    "hardsigmoid", "sigmoid", "tanh", "log_sigmoid", "softshrink", "hardshrink", "glu", "hardtanh", "threshold")}
+"""Gradients of other gates by their operator: what a model without ReLUs is said to have instead."""
 
 
 @dataclass(frozen=True)
 class Gates:
     """Every ReLU hands on positive gradients only.
 
-    `guided`: where its input was positive too (Springenberg et al.); `deconvnet`: wherever the gradient is
-    (Zeiler and Fergus). The rule is known for ReLUs alone; other gates pass gradients on as ever.
+    `guided`: where its input was positive too (Springenberg et al., arXiv:1412.6806); `deconvnet`: wherever the
+    gradient is (Zeiler and Fergus, arXiv:1311.2901). The same goes for a ReLU6. The rule is known for these
+    alone: other gates pass gradients on as ever, which the verdict says by name.
     """
 
     kind: str
@@ -36,14 +42,21 @@ class Gates:
     def twin(self) -> bool:
         return True
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What the model must have for this change to mean something."""
+        return (Need.GATES,)
+
     @contextmanager
     def on(self, model: nn.Module) -> Iterator[None]:
         watch = _Backward(self.kind == "deconvnet")
-        with watch:
+        # Optimised, a script differentiates itself, by formulas in which its ReLUs cannot be told.
+        with torch.jit.optimized_execution(False), watch:
             yield
-        if watch.backwards and not watch.gates:
-            raise ModelError("method.unfit", f"a model without any ReLU on the way back ({self.kind})",
-                             "ReLUs, whose gradient this method changes", "choose integrated_gradients or saliency")
+        if watch.backwards and not watch.relus:
+            others = ", ".join(watch.others) or "no other gate either"
+            raise ModelError("method.unfit", f"no ReLU on the way back from the score ({others})",
+                             f"ReLUs, whose gradient {self.kind} changes", "choose integrated_gradients or saliency")
 
 
 class _Backward(Watching):
@@ -51,14 +64,21 @@ class _Backward(Watching):
 
     def __init__(self, everywhere: bool) -> None:
         super().__init__()
-        self.everywhere, self.gates, self.backwards = everywhere, 0, 0
+        self.everywhere, self.relus, self.backwards = everywhere, 0, 0
+        self.others: dict[str, None] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.backwards += "backward" in func.name()
-        if func not in GATES or (func is HARDTANH and args[2] != 0):
+        name = func.name()
+        if "backward" not in name:
             return func(*args, **(kwargs or {}))
-        self.gates += 1
-        return args[0].clamp(min=0) if self.everywhere else func(*args, **(kwargs or {})).clamp(min=0)
+        self.backwards += 1
+        # Both are (gradient, input, lower end, …); a ReLU's lower end is 0.
+        if func in (THRESHOLD, HARDTANH) and args[2] == 0:
+            self.relus += 1
+            return args[0].clamp(min=0) if self.everywhere else func(*args, **(kwargs or {})).clamp(min=0)
+        if name in OTHERS:
+            self.others[OTHERS[name]] = None
+        return func(*args, **(kwargs or {}))
 
 
 GUIDED, DECONVNET = Gates("guided"), Gates("deconvnet")

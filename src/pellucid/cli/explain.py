@@ -34,8 +34,9 @@ Input = Annotated[str, typer.Argument(
 Methods = Annotated[list[str] | None, _choice(
     "NAME", "How to explain, such as grad_cam or 'smooth(saliency)'; give several to compare.", "--method", "-m")]
 Target = Annotated[str | None, _choice(
-    "T", "A class number, a label, 'A - B', or 'layer\\[unit]'; the predicted class if left out.")]
-Layer = Annotated[str | None, _choice("L", "The layer of methods that look at one.")]
+    "T", "A class number, a label, 'A - B', 'layer\\[unit]', 'region:x0,y0,x1,y1:A' or 'box:x0,y0,x1,y1:A'; "
+         "the predicted class if left out.")]
+Layer = Annotated[str | None, _choice("L", "The layer of methods that look at one; several as a,b for maps.")]
 Features = Annotated[str | None, _choice(
     "F", "What carries a value: pixels, patches:8, superpixels, tokens, words, columns.")]
 Baseline = Annotated[list[str] | None, _choice(
@@ -192,8 +193,15 @@ def in_language(subject: Subject, target: str | None, lang: str) -> tuple[Subjec
         return subject, target
     pairs = dict(zip(subject.labels, theirs, strict=True))
     if target is not None:
-        target = " - ".join(pairs.get(part.strip(), part) for part in target.split(" - "))
+        target = " - ".join(_with_label(part.strip(), pairs) for part in target.split(" - "))
     return replace(subject, labels=theirs), target
+
+
+def _with_label(part: str, pairs: dict[str, str]) -> str:
+    """A class, or what ends with one (`region:…:A`), with its label in the language asked for."""
+    where, colon, label = part.rpartition(":")
+    name, at, how = label.partition("@")
+    return pairs.get(part) or (f"{where}{colon}{pairs[name]}{at}{how}" if colon and name in pairs else part)
 
 
 def _flat(answers: Any) -> list[tuple[str, Explanation | PellucidError]]:

@@ -97,9 +97,8 @@ def value(name: str, text: str, kind: tuple[str, Any]) -> Any:
         return None
     if "bool" in parts and text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
         return text.lower() in ("true", "yes", "on", "1")
-    numbers = re.fullmatch(r"\(?(\d+)\s*[x×,]\s*(\d+)\)?", text)
-    if numbers and any(p.startswith("tuple") for p in parts):
-        return (int(numbers[1]), int(numbers[2]))
+    if re.fullmatch(r"\(?\d+(\s*[x×,]\s*\d+)+\)?", text) and any(p.startswith("tuple") for p in parts):
+        return tuple(int(n) for n in re.findall(r"\d+", text))
     open_kind = parts == ["None"] or not {"int", "float", "bool", "str"} & set(parts)
     if ("int" in parts or open_kind) and re.fullmatch(r"[+-]?\d+", text):
         return int(text)
@@ -118,7 +117,7 @@ def wanted(kind: tuple[str, Any]) -> str:
     """What an option takes, in words."""
     words = {"int": "a whole number", "float": "a number", "str": "a name", "bool": "true or false", "None": "none"}
     parts = [p.strip() for p in re.split(r"\|(?![^\[]*\])", kind[0])]
-    return " or ".join(words.get(p, "two whole numbers such as 8x8" if p.startswith("tuple") else "a value")
+    return " or ".join(words.get(p, "whole numbers such as 8x8" if p.startswith("tuple") else "a value")
                        for p in parts)
 
 

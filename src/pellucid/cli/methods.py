@@ -33,7 +33,9 @@ def methods(
         with output.progress("loading the model", json):
             chosen = usual(load(model, trust=trust))
     if json:
-        output.say_json({"methods": known, "compositions": outer, **({"model": chosen} if chosen else {})})
+        families = {name: [f"{name}:{m}" for m in theirs] for name, theirs in catalog.families().items()}
+        output.say_json({"methods": known, "compositions": outer, "families": families,
+                         **({"model": chosen} if chosen else {})})
         return output.FINE
     _print(known, outer, model, chosen)
     return output.FINE
@@ -99,6 +101,8 @@ def _print(
     from rich.padding import Padding
     from rich.text import Text
 
+    from pellucid.catalog import families
+
     shown: list[Any] = []
     for m in known:
         asks = f"asks {m['asks']}s" + (", complete" if m["complete"] else "")
@@ -108,6 +112,9 @@ def _print(
     for c in outer:
         shown.append(Text(c["name"], style="bold"))
         shown.append(Padding(_about(c), (0, 0, 0, 4)))
+    for name, theirs in families().items():
+        shown.append(Text(f"\nMethods of {name}, as in '{name}:{theirs[0]}':", style="bold"))
+        shown.append(Padding(Text(", ".join(theirs)), (0, 0, 0, 4)))
     shown.append(Text("\nComplete: the values sum to the score minus the baseline's score. Options stand with their "
                        "defaults; none means chosen or without.", style="dim"))
     if chosen is not None:

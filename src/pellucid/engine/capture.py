@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.changes.attending import ATTENTION, Attending
+from pellucid.changes.attending import ATTENTION, WHOLE, Attending
 from pellucid.words.errors import LayerError, nearest
+from pellucid.words.outputs import parts
 from pellucid.words.site import Site
 
 BIAS = "bias"
@@ -27,31 +28,11 @@ Seen = Callable[[Site, Tensor], Tensor]
 
 def module_of(model: nn.Module, site: Site) -> nn.Module:
     """The module a site names, or an error with the nearest names."""
-    modules = dict(model.named_modules())
+    modules = {WHOLE: model, **dict(model.named_modules())}
     if site.layer not in modules:
-        known = [name for name in modules if name]
+        known = [name for name in modules if name not in ("", WHOLE)]
         raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, known))
     return modules[site.layer]
-
-
-def parts(value: Any, path: str = "") -> dict[str, Tensor]:
-    """All tensors of a structured output by their path."""
-    if isinstance(value, Tensor):
-        return {path: value}
-    found: dict[str, Tensor] = {}
-    for key, inner in _items(value):
-        found |= parts(inner, f"{path}.{key}" if path else str(key))
-    return found
-
-
-def _items(value: Any) -> list[tuple[Any, Any]]:
-    if isinstance(value, Mapping):
-        return list(value.items())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if isinstance(value, tuple | list):
-        return list(enumerate(value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
-    return []
 
 
 def replaced(value: Any, path: str, tensor: Tensor) -> Any:
@@ -90,11 +71,11 @@ def part_of(value: Any, site: Site) -> tuple[str, Tensor]:
 
 
 @contextmanager
-def listening(model: nn.Module, sites: Mapping[Site, Seen]) -> Any:
+def listening(model: nn.Module, sites: Mapping[Site, Seen], rows: int = 1) -> Any:
     """While open, every value that passes a site goes through its function; yields the calls seen.
 
-    A module that is called several times must be named with the call (`layer#2`); a site that no
-    forward reaches is the caller's to find in the counts.
+    `rows` is how many examples run. A module that is called several times must be named with the call
+    (`layer#2`); a site that no forward reaches is the caller's to find in the counts.
     """
     calls: dict[str, int] = {}
     reached: set[Site] = set()
@@ -144,7 +125,7 @@ def listening(model: nn.Module, sites: Mapping[Site, Seen]) -> Any:
             stack.callback(module.register_forward_hook(hook).remove)
         if attending:
             tracked = {name: module_of(model, Site(name)) for name in attending}
-            stack.enter_context(Attending(attended).tracking(tracked))
+            stack.enter_context(Attending(attended, rows).tracking(tracked))
         yield reached
 
 

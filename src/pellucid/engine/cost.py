@@ -26,15 +26,15 @@ class Clock:
 
     @contextmanager
     def into(self, purpose: str) -> Iterator[None]:
-        """Count what happens inside; `last` is how long it took."""
-        began = time.perf_counter()
+        """Count what happens inside, less what is counted there for itself; `last` is how long it took."""
+        began, before = time.perf_counter(), sum(self.seconds.values())
         try:
             yield
         finally:
             if self.wait:
                 torch.cuda.synchronize()
             self.last = time.perf_counter() - began
-            self.seconds[purpose] += self.last
+            self.seconds[purpose] += self.last - (sum(self.seconds.values()) - before)
 
 
 class Energy:

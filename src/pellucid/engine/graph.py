@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -66,6 +67,8 @@ class _Placing(TorchFunctionMode):
     def tracking(self, model: nn.Module) -> Iterator[None]:
         with ExitStack() as stack:
             for name, module in model.named_modules():
+                if isinstance(module, torch.jit.ScriptModule):
+                    continue  # it takes no hooks: what runs in it runs in the module around it
                 stack.callback(module.register_forward_pre_hook(partial(self._begins, name)).remove)
                 stack.callback(module.register_forward_hook(self._ends, always_call=True).remove)
             stack.enter_context(self)

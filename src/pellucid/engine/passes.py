@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pellucid.changes.attending import Attended, attended
+from pellucid.changes.attending import ATTENTION
+from pellucid.changes.attentions import Attended, attended
 from pellucid.engine.capture import listening, module_of, not_reached, parts
 from pellucid.engine.order import Order, Outcome
 from pellucid.engine.recompute import recomputing
 from pellucid.words.errors import LayerError, ModelError, PellucidError, TargetError
 from pellucid.words.site import Site
-from pellucid.words.target import Function, Target
+from pellucid.words.target import Target, is_open, takes_whole
 
 
 class _Enough(BaseException):
@@ -85,14 +86,14 @@ class _Pass:
             inputs = self._inputs()  # made in this grad mode: the caller's may be off
             for kind in ("cpu", "cuda"):
                 stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=kind == order.half))
-            if self.graded and self._has_rnn() and torch.backends.cudnn.is_available():
+            if self.graded and _has_rnn(self.model) and torch.backends.cudnn.is_available():
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             if order.change is not None:
                 stack.enter_context(order.change.on(self.model))
             if order.recompute:
                 stack.enter_context(recomputing(self.model, [module_of(self.model, s) for s in self.sites]))
             stack.enter_context(_Steady(order.n if order.widen else None))
-            reached = stack.enter_context(listening(self.model, dict.fromkeys(self.sites, self._seen)))
+            reached = stack.enter_context(listening(self.model, dict.fromkeys(self.sites, self._seen), order.n))
             output: Any = None
             with suppress(_Enough):
                 output = _called(self.model, inputs)
@@ -110,9 +111,6 @@ class _Pass:
         if self.given is not None:
             self.outcome.wrote = self.given._version != self.version
         return self.outcome
-
-    def _has_rnn(self) -> bool:
-        return any(isinstance(m, nn.RNNBase) and m.weight_ih_l0.is_cuda for m in self.model.modules())
 
     def _inputs(self) -> dict[str | int, Any]:
         """Fresh tensors for the model, so that it can write into its input and nobody minds."""
@@ -166,32 +164,19 @@ class _Pass:
             value = self.values[target.of] if target.of is not None else output
             if target.of is not None:
                 value = self._rows_first(target.of, value)
-            elif not isinstance(target, Function):
+            elif not takes_whole(target):
                 value = chosen_output(output)
             if isinstance(value, Tensor) and (value.dim() == 0 or len(value) != self.order.n):
                 raise ModelError("output.rows", f"an output of shape {tuple(value.shape)} for {self.order.n} rows",
                                  "one row of output per row of input",
                                  "give the model with its batch axis first, or a target function that scores each row")
-            score = self._scored(target, value)
-            if score.shape != (self.order.n,):
-                raise ModelError("target.shape", f"scores of shape {tuple(score.shape)}", f"({self.order.n},)",
-                                 "let the target give one number per row")
-            settle = getattr(target, "settle", None)
-            self.outcome.settled.append(settle(value.detach()) if settle is not None else None)
+            score = rated(target, value, self.order.n)
+            settle = getattr(target, "settle", None) if is_open(target) else None
+            self.outcome.settled.append(settle(_detached(value)) if settle is not None else None)
             scores.append(score)
         mixed = len({s.dtype for s in scores}) > 1
         self.live = torch.stack([s.float() for s in scores] if mixed else scores)
         self.outcome.scores = self.live.detach()
-
-    def _scored(self, target: Target, value: Any) -> Tensor:
-        try:
-            return target.score(value)
-        except PellucidError:
-            raise
-        except Exception as error:
-            raise TargetError("target.failed", f"{type(error).__name__} in the target's function",
-                              "a function from the model's output to one score per row",
-                              "see the cause below; the model itself ran") from error
 
     def _differentiate(self) -> None:
         order = self.order
@@ -202,6 +187,8 @@ class _Pass:
         if total.requires_grad:
             found = torch.autograd.grad(total, leaves, allow_unused=True)
         for site, leaf, gradient in zip(order.gradients, leaves, found, strict=True):
+            if gradient is None and site.part == ATTENTION:
+                gradient = torch.zeros_like(leaf)  # a score may well do without an attention: of a later layer, say
             if gradient is None:
                 raise LayerError(
                     "site.disconnected", f"a score without a gradient at {site}", "a score that depends on it",
@@ -212,6 +199,27 @@ class _Pass:
     def _rows_first(self, site: Site, value: Tensor) -> Tensor:
         axis = self.axes.get(site, 0)
         return value.movedim(axis, 0) if axis else value
+
+
+def rated(target: Target, value: Any, n: int) -> Tensor:
+    """A target's scores (n,) of an output; a function of the user's that fails is named."""
+    try:
+        score = target.score(value)
+    except PellucidError:
+        raise
+    except Exception as error:
+        raise TargetError("target.failed", f"{type(error).__name__} in the target's function",
+                          "a function from the model's output to one score per row",
+                          "see the cause below; the model itself ran") from error
+    if score.shape != (n,):
+        raise ModelError("target.shape", f"scores of shape {tuple(score.shape)}", f"({n},)",
+                         "let the target give one number per row")
+    return score
+
+
+def _has_rnn(model: nn.Module) -> bool:
+    """cuDNN's recurrent layers have no gradient in evaluation."""
+    return any(isinstance(m, nn.RNNBase) and m.weight_ih_l0.is_cuda for m in model.modules())
 
 
 def scored(model: nn.Module, inputs: Mapping[str | int, Any], site: Site, rows: Tensor, target: Target,
@@ -232,17 +240,19 @@ def scored(model: nn.Module, inputs: Mapping[str | int, Any], site: Site, rows: 
         given[key] = rows.to(given[key].dtype).clone()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
+        if torch.is_grad_enabled() and _has_rnn(model) and torch.backends.cudnn.is_available():
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         if change is not None:
             stack.enter_context(change.on(model))
         stack.enter_context(_Steady(None))
-        reached = stack.enter_context(listening(model, dict.fromkeys(sites, at)))
+        reached = stack.enter_context(listening(model, dict.fromkeys(sites, at), len(rows)))
         output = _called(model, given)
         for where in sites - reached:
             raise not_reached(model, where)
-    value: Any = output if isinstance(target, Function) else chosen_output(output)
+    value: Any = output if takes_whole(target) else chosen_output(output)
     if target.of is not None:
         value = seen[target.of].movedim(axes.get(target.of, 0), 0)
-    return target.score(value)
+    return rated(target, value, len(rows))
 
 
 @dataclass(frozen=True)
@@ -271,11 +281,11 @@ def survey(model: nn.Module, inputs: Sequence[Mapping[str | int, Any]]) -> list[
             for (n, c, k, shapes, made), (_, _, _, t, _) in zip(one, two, strict=True)]
 
 
-def attentions(model: nn.Module, given: Mapping[str | int, Any]) -> list[Attended]:
-    """Every attention of one run."""
+def attentions(model: nn.Module, inputs: Sequence[Mapping[str | int, Any]]) -> list[Attended]:
+    """Every attention of a run, from one run with one row and one with two."""
     with torch.inference_mode(False), torch.no_grad(), _Steady(None):
-        return attended(model, lambda: _called(model, {k: v.clone() if isinstance(v, Tensor) else v
-                                                       for k, v in given.items()}))
+        return attended(model, lambda rows: _called(model, {k: v.clone() if isinstance(v, Tensor) else v
+                                                            for k, v in inputs[rows - 1].items()}))
 
 
 Call = tuple[str, int, str, dict[str, tuple[int, ...]], int]
@@ -322,6 +332,15 @@ def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
 def input_key(inputs: Mapping[str | int, Any], site: Site) -> str | int:
     """The argument a site on the input means."""
     return site.part if site.part in inputs else int(site.part or 0)
+
+
+def _detached(value: Any) -> Any:
+    """The same without its graph: a prediction is settled from values alone."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    with torch.no_grad():
+        return {k: v.detach() for k, v in parts(value).items()} if not isinstance(value, list | tuple) else [
+            _detached(v) for v in value]
 
 
 def was_written(error: Exception) -> bool:

@@ -200,7 +200,7 @@ def _closed(target: Target) -> Target:
         return Class(0, target.of)
     if isinstance(target, Contrast):
         return Contrast(_closed(target.this), _closed(target.that), target.of)
-    return target
+    return getattr(target, "closed", target)
 
 
 def _sums(output: Any) -> Tensor:

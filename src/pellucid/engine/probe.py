@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.changes.attending import ATTENTION, Attended, within
+from pellucid.changes.attending import ATTENTION
+from pellucid.changes.attentions import Attended, sites, within
 from pellucid.engine import passes
 from pellucid.engine.capture import BIAS, module_of, not_reached
 from pellucid.engine.shadow import Unwritten
@@ -51,7 +52,7 @@ def attentions(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> lis
     key = attends(carrier)
     if key not in facts:
         with Unwritten(model):
-            facts[key] = passes.attentions(model, repeated(carrier.inputs, 1))
+            facts[key] = passes.attentions(model, [repeated(carrier.inputs, 1), repeated(carrier.inputs, 2)])
     return facts[key]
 
 
@@ -64,8 +65,13 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
         if not mine or (site.call or 1) > len(mine):
             raise _without_attention(site, mine, attentions(model, carrier, facts))
         if site.call is None and len(mine) > 1:
+            names = [n for n, a in sites(attentions(model, carrier, facts)).items() if a in mine]
             raise LayerError("layer.reused", f"{site.layer}, in which {len(mine)} attentions run", "the one to look at",
-                             "name it: " + " or ".join(f"'{a.layer}:{ATTENTION}'" for a in mine[:3]))
+                             "name it: " + " or ".join(f"'{n}'" for n in names[:3]))
+        if not mine[(site.call or 1) - 1].apart:
+            raise LayerError("layer.no_rows", f"{site}, whose probabilities have no axis of their own for examples",
+                             "attention of every example by itself, rows before heads",
+                             "choose another layer, or let the module keep rows first")
         facts[key], facts[("prefix", site)], facts[("called once", site.layer)] = 0, 1.0, False
     if key not in facts:
         module_of(model, site)
@@ -94,7 +100,7 @@ def axis_of(model: nn.Module, site: Site, carrier: Carrier, facts: dict[Any, Any
 
 
 def _without_attention(site: Site, mine: list[Attended], all_: list[Attended]) -> LayerError:
-    known = [f"{a.layer}:{ATTENTION}" for a in all_]
+    known = list(sites(all_))
     return LayerError("layer.no_attention", f"{site.layer}, in which {len(mine)} attentions run" if mine
                       else f"{site.layer}, which computes no softmax over keys", "a layer with attention",
                       nearest(str(site), known) if known else "this model has none: choose another method")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pellucid.changes.attending import Attended
+from pellucid.changes.attentions import Attended
 from pellucid.engine import foreign, memory, probe, shadow
 from pellucid.engine.cost import Clock, Energy
 from pellucid.engine.group import named

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pellucid.engine.passes import Outcome
-from pellucid.words.ask import Ask, Failed
+from pellucid.words.ask import Ask, Each, Failed, Sum
 from pellucid.words.case import Carrier, Case
 from pellucid.words.points import HERE, AsIs, Points
 from pellucid.words.site import Site
@@ -54,7 +54,8 @@ class Work:
         asks = [s.ask for s in self.slots]
         graded = frozenset(a.at for a in asks if a.kind == "gradient" and a.at is not None)
         read = {a.at for a in asks if a.kind == "reading" and a.at is not None}
-        return graded, frozenset(read | {a.fold.times for a in asks if a.fold is not None and a.fold.times is not None})
+        folds = {a.fold.beside if isinstance(a.fold, Each) else a.fold.times for a in asks if a.fold is not None}
+        return graded, frozenset(read | {s for s in folds if s is not None})
 
     def can_take(self, slot: Slot) -> bool:
         """A row has one score that gradients are taken of; anything else it can carry together."""
@@ -167,7 +168,11 @@ class Bundle:
                start: int, stop: int) -> None:
         ask, n, whole = self.first.slots[column].ask, self.first.points.n, len(self.works)
         value = value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-        if ask.fold is None:
+        if isinstance(ask.fold, Each):
+            beside = ask.fold.beside
+            more = () if beside is None else (self.own(beside, outcome.readings[beside][start:stop]).to(value.dtype),)
+            value = ask.fold.of(value.flatten(0, 1), *more).unflatten(0, (b - a, q - p))
+        if not isinstance(ask.fold, Sum):
             if (a, b, p, q) == (0, whole, 0, n):
                 self.answers[column] = value
                 return
@@ -176,7 +181,7 @@ class Bundle:
             self.answers[column][a:b, p:q] = value  # pyright: ignore[reportOptionalSubscript]
             return
         folds = [w.slots[column].ask.fold for w in self.works[a:b]]
-        weights = torch.stack([f.weights for f in folds if f is not None]).to(value.device, torch.float64)
+        weights = torch.stack([f.weights for f in folds if isinstance(f, Sum)]).to(value.device, torch.float64)
         total = self.answers[column]
         if total is None:
             total = torch.zeros(whole, weights.shape[1], *value.shape[2:], dtype=torch.float64, device=value.device)
@@ -207,7 +212,8 @@ class Bundle:
                 if not slot.done:
                     assert answer is not None
                     value = answer[k]
-                    slot.answer, slot.done = value if slot.ask.fold is None else value.to(work.case.origin.dtype), True
+                    summed = isinstance(slot.ask.fold, Sum)
+                    slot.answer, slot.done = value.to(work.case.origin.dtype) if summed else value, True
 
 
 def bundled(works: Iterable[Work], *, strict: bool = False) -> list[list[Bundle]]:
@@ -222,8 +228,8 @@ def bundled(works: Iterable[Work], *, strict: bool = False) -> list[list[Bundle]
         scored = any(s.ask.kind == "score" for s in work.slots) or work.graded is not None
         layers = frozenset(s.target.of for s in work.slots if s.ask.kind != "reading")
         shared = (stands, shape, case.change, *work.sites, scored, layers)
-        kinds = tuple((s.ask.kind, s.ask.at, s.ask.fold is not None and (s.ask.fold.weights.shape[0], s.ask.fold.times))
-                      for s in work.slots)
+        folds = [(f.weights.shape[0], f.times) if isinstance(f, Sum) else f for f in (s.ask.fold for s in work.slots)]
+        kinds = tuple((s.ask.kind, s.ask.at, fold) for s, fold in zip(work.slots, folds, strict=True))
         laid = id(case.features) if "f" in work.points.uses else None
         alike = (work.points.key, kinds, laid, size, work.carrier.length)
         groups.setdefault(shared, {}).setdefault(alike, []).append(work)

@@ -1,4 +1,4 @@
-"""Methods made of methods: inside a layer, smoothed, contrasted, averaged over baselines."""
+"""Methods made of methods: inside a layer, smoothed, contrasted, averaged over baselines, on a changed model."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.methods.replicates import TOGETHER, Mean, replicated
+from pellucid.changes.named import NAMED
+from pellucid.changes.named import change as changed_by
+from pellucid.methods.noise import over_noise
+from pellucid.methods.replicates import TOGETHER, Mean
 from pellucid.numbers.estimate import Estimate
 from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
 from pellucid.words.features import Features, units
-from pellucid.words.method import AUTO, Law, Method
+from pellucid.words.method import AUTO, Law, Method, Need
 from pellucid.words.site import Site
 from pellucid.words.target import Contrast, read
 
@@ -51,9 +54,11 @@ def inside(inner: Method) -> Method:
         found = Estimate.of(await inner.run(at_layer, **options))
         return replace(found, place=found.place or place)
 
+    # A way through scales begins, at a layer, where the blurred input does not lead.
+    gone = (Law.SYMMETRIC, Law.COMPLETE) if Need.PICTURE in inner.card.needs else (Law.SYMMETRIC,)
     return _composed("inside", inner, moved, {"layer": AUTO},
                      "The method at a layer instead of the input: what each of its units contributes.",
-                     baseline=True, laws=tuple(w for w in inner.card.laws if w is not Law.SYMMETRIC))
+                     baseline=True, laws=tuple(w for w in inner.card.laws if w not in gone))
 
 
 def _channels(x: Tensor) -> Features:
@@ -64,27 +69,44 @@ def _channels(x: Tensor) -> Features:
 
 
 def smooth(inner: Method) -> Method:
-    """The same method, averaged over noisy copies of x (SmoothGrad, arXiv:1706.03825)."""
+    """The same method, over noisy copies of x: averaged (SmoothGrad, arXiv:1706.03825), or how it varies."""
 
-    async def smoothed(case: Case, *, samples: int, spread: float, tolerance: float, **options: Any) -> Estimate:
-        if samples < 1 or not spread >= 0 or not tolerance >= 0:  # NaN is neither
-            raise OptionError("option.value", f"samples={samples}, spread={spread}, tolerance={tolerance}",
-                              "samples from 1, spread and tolerance from 0",
-                              "ask for at least one copy, with some noise or none")
+    async def smoothed(
+        case: Case, *, statistic: str, samples: int, spread: float, tolerance: float, **options: Any
+    ) -> Estimate:
         if "tolerance" in inner.defaults:
             options["tolerance"] = tolerance
+        return await over_noise(case, lambda c: inner.run(c, **options), statistic, samples, spread, tolerance)
 
-        async def copies(first: int, stop: int) -> list[Any]:
-            return await together(*(inner.run(c, **options) for c in case.noised(stop - first, spread, first)))
-
-        return await replicated(Mean(case), copies, samples, tolerance)
-
-    return _composed("smooth", inner, smoothed, {"samples": 64, "spread": 0.15, "tolerance": 0.01},
-                     "The method averaged over noisy copies of x; spread is in units of max(x) - min(x).\n\n"
-                     "Copies are drawn until two standard errors are within `tolerance` of the values (0 never stops), "
-                     "at most `samples`; a method with a tolerance of its own is held to the same.",
+    return _composed("smooth", inner, smoothed,
+                     {"statistic": "mean", "samples": 64, "spread": 0.15, "tolerance": 0.01},
+                     "The method over noisy copies of x, averaged; spread is in units of max(x) - min(x).\n\n"
+                     "`statistic` is `mean` (SmoothGrad), `variance` (VarGrad, arXiv:1810.03307) or `square`, the mean "
+                     "of squares (SquareGrad, arXiv:1806.10758), of each element before a feature's elements are "
+                     "summed. Copies are drawn until two standard errors are within `tolerance` of the values (0 never "
+                     "stops), at most `samples`; a method with a tolerance of its own is held to the same.",
                      paper=f"{inner.card.paper}; arXiv:1706.03825".lstrip("; "),
                      laws=tuple(w for w in inner.card.laws if w is Law.LINEAR))
+
+
+def under(inner: Method) -> Method:
+    """The same method on a model that is different meanwhile: ReLUs that pass gradients on otherwise, and the like."""
+
+    async def changed(case: Case, *, change: Any, **options: Any) -> Any:
+        return await inner.run(case, **options)
+
+    def prepare(case: Case, options: Mapping[str, Any]) -> Case:
+        if options.get("change") is None:
+            raise OptionError("option.missing", "no option change", f"one of {', '.join(NAMED)}, or a Change",
+                              "give change=, for example change='guided'")
+        return inner.prepare(case.under(changed_by(options["change"])), options)
+
+    made = _composed("under", inner, changed, {"change": None},
+                     "The method on a model that is different meanwhile.\n\n"
+                     f"`change` is one of {', '.join(NAMED)}, or a Change of your own. Scores are the changed model's. "
+                     "What the method promises holds for the model that is asked, and need not hold where only "
+                     "gradients are changed: no law is declared.", laws=())
+    return replace(made, prepare=prepare)
 
 
 def contrast(inner: Method) -> Method:
@@ -119,5 +141,5 @@ def averaged(inner: Method) -> Method:
 
 
 COMPOSITIONS: dict[str, Callable[[Method], Method]] = {
-    "inside": inside, "smooth": smooth, "contrast": contrast, "averaged": averaged,
+    "inside": inside, "smooth": smooth, "contrast": contrast, "averaged": averaged, "under": under,
 }

@@ -33,7 +33,7 @@ async def integrated_gradients(
     nested rules until the values change by less than `tolerance` (relative, over features), with at
     most `limit` points. The values sum to f(x) - f(b).
     """
-    _check(steps, tolerance, limit)
+    check(steps, tolerance, limit)
     gap = case.difference
 
     def measure(slope: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ async def integrated_gradients(
 
     if steps is not None:
         return gap * await integral(slopes, steps=steps)
-    objects = await _objection(case, tolerance)
+    objects = await objection(case, tolerance)
     return gap * await integral(slopes, tolerance=tolerance, limit=limit, measure=measure, veto=objects)
 
 
@@ -65,7 +65,7 @@ async def conductance(
     over units), with at most `limit` points. Where everything passes through the layer the values sum to
     f(x) - f(b).
     """
-    _check(steps, tolerance, limit)
+    check(steps, tolerance, limit)
     site = Site.parse(layer)
     if steps is not None:
         t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
@@ -78,11 +78,12 @@ async def conductance(
         slope, seen = await together(case.gradient(points, wrt=site), case.reading(points, of=site))
         return slope, seen
 
-    found = await stieltjes(pair, tolerance=tolerance, limit=limit, veto=await _objection(case, tolerance))
+    found = await stieltjes(pair, tolerance=tolerance, limit=limit, veto=await objection(case, tolerance))
     return replace(found.to(case.origin.dtype), place=units(tuple(found.value.shape)))
 
 
-def _check(steps: int | None, tolerance: float, limit: int) -> None:
+def check(steps: int | None, tolerance: float, limit: int) -> None:
+    """Refuse numbers that no integral can be taken with."""
     if steps is None and not (tolerance > 0 and limit >= FIRST):
         raise OptionError("option.value", f"tolerance={tolerance!r}, limit={limit!r}",
                           f"a tolerance above 0 and a limit from {FIRST}", "try tolerance=0.01, limit=513")
@@ -91,7 +92,7 @@ def _check(steps: int | None, tolerance: float, limit: int) -> None:
                           "leave steps out to work to a tolerance")
 
 
-async def _objection(case: Case, tolerance: float) -> Callable[[Tensor], bool]:
+async def objection(case: Case, tolerance: float) -> Callable[[Tensor], bool]:
     """The sum can be right by luck, so it never approves; but where it is far off nothing is settled."""
     here, there = await together(case.score(case.here), case.score(case.there))
     scale = float(here - there)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from pellucid.methods.replicates import TOGETHER, Mean
+from pellucid.numbers.estimate import Estimate
+from pellucid.numbers.sequential import widened
 from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
-from pellucid.words.method import Law, method
+from pellucid.words.method import Law, Need, method
 from pellucid.words.points import LeaveOneOut, Windows
 
 
@@ -54,6 +61,35 @@ async def occlusion(
         loss[windows.box(place)] += fall
         seen[windows.box(place)] += 1
     return (loss / seen.clamp(min=1)).flatten().to(here)
+
+
+@method(
+    asks="score", paper="doi:10.1023/A:1010933404324", laws=[Law.DUMMY, Law.LINEAR], coarse=True, baseline=True,
+    needs=[Need.BACKGROUND], formula="mean over rows b of f(x) − f(x with feature i from b)",
+    cost="n rows for each row of the background",
+    use="tables: what a feature's own value is worth against the values that others have there",
+    avoid="features that hang together: an exchanged value may make a row that cannot exist",
+)
+async def permutation(case: Case, *, baselines: Sequence[Any] = ()) -> Estimate:
+    """What the score loses, on average, when a feature takes its value from another row.
+
+    The mean of f(x) - f(x with feature i from b) over the rows b of a background: `baseline="draws:20"`
+    for a table (which is taken if nothing is said), or a list of baselines. The error is one of the mean
+    over the rows, as far as these were drawn at random; unknown for a single row. The paper permutes a
+    column among all rows of a data set; here the other rows are given, and one row is explained. Raises
+    `background.missing` where there are none.
+    """
+    if not case.alternatives:
+        raise OptionError("background.missing", "no other rows to take values from", "at least two rows",
+                          "give baseline=[row, row, …], or baseline='draws:20' for a table with a background")
+    mean, n = Mean(case), case.features.n
+    here = await case.score(case.here)
+    for start in range(0, len(case.alternatives), TOGETHER):
+        others = [case.from_baseline(b) for b in case.alternatives[start : start + TOGETHER]]
+        without = await together(*(c.score(c.keep(LeaveOneOut(n))) for c in others))
+        mean.add([replace(Estimate.exact(here - scores), place=case.features) for scores in without])
+    found = mean.estimate()
+    return replace(found, sampling=widened(found.sampling, len(case.alternatives)))
 
 
 def _sized(

@@ -2,62 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from pellucid.methods.replicates import Mean, replicated
+from pellucid.methods.rounds import ROUND, asked, ends, limited, sized
 from pellucid.numbers import games, paired
 from pellucid.numbers.coalitions import Pairs, shares
 from pellucid.numbers.estimate import Estimate
+from pellucid.numbers.orders import Orders, marginals
 from pellucid.numbers.regression import SummedRegression
-from pellucid.numbers.sequential import excess, upcoming
+from pellucid.numbers.sequential import excess, upcoming, widened
 from pellucid.words.ask import together
 from pellucid.words.case import Case
-from pellucid.words.errors import OptionError
-from pellucid.words.features import Features
+from pellucid.words.masks import FEW, Every, Paired, Prefixes
 from pellucid.words.method import Law, method
 
-ROUND = 1024
-"""Coalitions asked about at a time, so that memory does not grow with the samples."""
+MOST = 14
+"""Features of which all coalitions are asked about: 2¹⁴ rows."""
 
 LEAST = 128
 """Pairs before the error is looked at for the first time."""
 
 
-@dataclass(frozen=True)
-class Every:
-    """Coalitions number `first` to `first + n` of all, the empty and the full one left out."""
+@method(
+    asks="score", paper="doi:10.1515/9781400881970-018", coarse=True, most=MOST,
+    laws=[Law.COMPLETE, Law.DUMMY, Law.SYMMETRIC, Law.LINEAR],
+    formula="Σ over S without i of |S|! (n − |S| − 1)! / n! · (f(S + i) − f(S))", cost="2ⁿ rows",
+    use="up to 14 features: the fair shares themselves, without any sampling",
+    avoid="more features: kernel_shap finds the same values from a sample, and says how far off they may be",
+)
+async def shapley(case: Case) -> Estimate:
+    """Each feature's Shapley value, exactly: its mean contribution over all orders of switching features on.
 
-    players: int
-    first: int
-    n: int
-
-    @property
-    def key(self) -> Hashable:
-        return ("every coalition", self.players, self.first, self.n)
-
-    def block(self, features: Features, start: int, stop: int) -> Tensor:
-        return games.bits(torch.arange(self.first + start, self.first + stop) + 1, self.players)
+    The sum over S without i of |S|! (n - |S| - 1)! / n! · (f(S + i) - f(S)), from all 2^n coalitions; the
+    values sum to f(x) - f(b). Raises `features.too_many` for more than 14 features.
+    """
+    limited(case.features, MOST, "kernel_shap")
+    here, none, full = await ends(case)
+    return Estimate.exact((await _exactly(case, none, full)).to(here))
 
 
-@dataclass(frozen=True)
-class Paired:
-    """n coalitions of these pairs from number `first` on: one, its complement, the next, …"""
+async def _exactly(case: Case, none: float, full: float) -> Tensor:
+    """Shapley values from every coalition, a round at a time."""
+    n = case.features.n
+    sums = games.ShapleySum(n)
+    sums.add(torch.ones(1, n, dtype=torch.bool), torch.tensor([full - none], dtype=torch.float64))
+    for first in range(0, 2**n - 2, ROUND):
+        masks = Every(n, first, min(ROUND, 2**n - 2 - first))
+        v = (await case.score(case.keep(masks))).double().cpu() - none
+        sums.add(masks.block(case.features, 0, masks.n), v)
+    return sums.values
 
-    pairs: Pairs
-    first: int
-    n: int
 
-    @property
-    def key(self) -> Hashable:
-        return ("paired coalitions", self.pairs, self.first, self.n)
+@method(
+    asks="score", paper="doi:10.1016/j.cor.2008.04.004; arXiv:2104.12199", coarse=True,
+    laws=[Law.COMPLETE, Law.DUMMY, Law.SYMMETRIC, Law.LINEAR],
+    formula="mean over random orders, each with its reverse, of f(S + i) − f(S), S being who came before i",
+    cost="up to samples rows, 2 n − 2 for an order and its reverse; 2ⁿ rows where that is fewer, then exact",
+    use="hundreds of features, or as a check on kernel_shap: its error supposes nothing about the score",
+    avoid="few features: shapley is exact, and kernel_shap is closer at the same cost",
+)
+async def shapley_sampling(case: Case, *, samples: int = 2048, tolerance: float = 0.01) -> Estimate:
+    """Each feature's Shapley value: what it adds when it is switched on, averaged over random orders.
 
-    def block(self, features: Features, start: int, stop: int) -> Tensor:
-        start, stop = start + self.first, stop + self.first
-        some = self.pairs.block(start // 2, -(-stop // 2))
-        return torch.stack([some, ~some], 1).flatten(0, 1)[start % 2 : start % 2 + stop - start]
+    Orders come in pairs, one and its reverse, so that what two features do together is shared exactly.
+    Pairs are independent replicates: they are drawn until two standard errors of their mean are within
+    `tolerance` of the values (norms over features; 0 never stops), at most `samples` rows, and one pair at
+    least. A coalition that comes twice among eight pairs is asked once, x and the baseline once in all.
+    Where `samples` allow for all 2^n coalitions the values are exact. In every order the values sum to
+    f(x) - f(b).
+    """
+    return await in_orders(case, Orders(case.features.n, case.seed), samples, tolerance)
+
+
+async def in_orders(case: Case, orders: Orders, samples: int, tolerance: float) -> Estimate:
+    """Mean marginal contributions in pairs of orders."""
+    sized(samples, tolerance)
+    n = case.features.n
+    here, none, full = await ends(case)
+    if n == 1:
+        return Estimate.exact(here - none)
+    if orders.tree is None and 2 ** min(n, FEW) - 2 <= samples:
+        return Estimate.exact((await _exactly(case, none, full)).to(here))
+
+    async def pairs(first: int, stop: int) -> Sequence[Estimate]:
+        rows = Prefixes(orders, 2 * first, 2 * (stop - first))
+        gains = marginals(await asked(case, rows), orders.ranks(rows.first, rows.count), none, full)
+        exact = gains.new_zeros(n)
+        return [Estimate(pair, exact, exact, (), case.features) for pair in gains.unflatten(0, (-1, 2)).mean(1)]
+
+    return await replicas(case, pairs, samples // (2 * (n - 1)), tolerance)
+
+
+async def replicas(
+    case: Case, pairs: Callable[[int, int], Awaitable[Sequence[Estimate]]], most: int, tolerance: float
+) -> Estimate:
+    """The mean over pairs of orders, at most so many and one at least; few of them tell their error less well."""
+    mean = Mean(case)
+    found = await replicated(mean, pairs, max(most, 1), tolerance)
+    few = ("samples.few",) if most < 2 else ()
+    return replace(found, sampling=widened(found.sampling, mean.values.n), notes=(*found.notes, *few))
 
 
 @method(
@@ -76,10 +124,8 @@ async def kernel_shap(case: Case, *, samples: int = 2048, tolerance: float = 0.0
     within `tolerance` of the values (norms over features; 0 never stops), at most `samples`. For up to
     32 features, what the other pairs foretell of a pair is no noise.
     """
+    sized(samples, tolerance)
     n, all_ = case.features.n, 2 ** min(case.features.n, 62) - 2
-    if not isinstance(samples, int) or samples < 2 or not tolerance >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError("option.value", f"samples={samples!r}, tolerance={tolerance!r}",
-                          "a whole number of samples from 2 and a tolerance from 0", "ask for at least one pair")
     here, there = await together(case.score(case.here), case.score(case.there))
     total = float(here - there)
     if n == 1:
@@ -92,7 +138,7 @@ async def kernel_shap(case: Case, *, samples: int = 2048, tolerance: float = 0.0
             z = masks.block(case.features, 0, masks.n)
             sums.add(z, y, games.kernel(z.sum(1), n))
         return Estimate.exact(sums.solve(total).to(here))
-    pairs, y, most = Pairs(n, case.seed, ()), torch.zeros(0, dtype=torch.float64), (samples + 1) // 2
+    pairs, y, most = Pairs(n, case.seed, ()), torch.zeros(0, dtype=torch.float64), samples // 2
     size = min(max(LEAST, 4 * n), most) if tolerance > 0 else most
     while True:
         pairs, new = pairs.grown(size)

@@ -36,3 +36,18 @@ def kernel(sizes: Tensor, n: int) -> Tensor:
     """The Shapley kernel (n - 1) / (C(n, k) · k · (n - k)) for coalitions of size k, 0 < k < n."""
     table = [0.0] + [(n - 1) / (math.comb(n, k) * k * (n - k)) for k in range(1, n)] + [0.0]
     return torch.tensor(table, dtype=torch.float64)[sizes]
+
+
+class ShapleySum:
+    """Exact Shapley values from all coalitions but the empty one, which come in blocks; v is 0 for none."""
+
+    def __init__(self, n: int) -> None:
+        self.inside = torch.tensor([0.0] + [1 / (s * math.comb(n, s)) for s in range(1, n + 1)], dtype=torch.float64)
+        self.outside = torch.tensor([1 / ((n - s) * math.comb(n, s)) for s in range(n)] + [0.0], dtype=torch.float64)
+        self.values = torch.zeros(n, dtype=torch.float64)
+
+    def add(self, masks: Tensor, v: Tensor) -> None:
+        """Coalitions (m, n) and what they are worth (m,)."""
+        size = masks.sum(1)
+        with_, without = v * self.inside[size], v * self.outside[size]
+        self.values += masks.double().T @ (with_ + without) - without.sum()

@@ -95,32 +95,35 @@ async def integral(
         n = 2 * n - 1
 
 
-def _compared(coarsest: Tensor, coarse: Tensor, fine: Tensor) -> tuple[float, Tensor]:
-    """How far three nested rules are apart, and the signed error of the finest."""
-    last, before = fine - coarse, (coarse - coarsest) / 2
-    moved = max(float(last.norm()), float(before.norm()))
-    return moved, torch.where(last.abs() >= before.abs(), last, before)
-
-
 async def stieltjes(
-    pair: Pair, *, tolerance: float, limit: int, veto: Callable[[Tensor], bool] = lambda values: False
+    pair: Pair,
+    *,
+    tolerance: float,
+    limit: int,
+    measure: Callable[[Tensor], Tensor] = lambda value: value,
+    veto: Callable[[Tensor], bool] = lambda values: False,
+    whole: bool = False,
 ) -> Estimate:
     """∫ g dy over [0, 1], element by element, to a tolerance; both ends of the road are points.
 
     Sums of (g_k + g_{k+1}) / 2 · (y_{k+1} - y_k) over every point, every second and every fourth are
-    compared as in `integral`. What was asked is not kept, so where the change is too large for the next
-    rule, whose error is a quarter, that rule is skipped. An objection of `veto` asks for a finer rule
-    once: where the values hold still, what `veto` expects is not in them, and the note is `sum.apart`.
+    compared over `measure` as in `integral`. What was asked is not kept, so where the change is too large
+    for the next rule, whose error is a quarter, that rule is skipped. An objection of `veto` asks for a finer
+    rule once: where the values hold still, what `veto` expects is not in them, and the note is `sum.apart`.
+    With `whole` it must be in them, and an objection is heeded as long as there are finer rules.
     """
     n, objected = FIRST, False
     while True:
-        coarsest, coarse, fine = await _products(pair, n)
-        moved, error = _compared(coarsest, coarse, fine)
-        allowed = tolerance * float(fine.norm())
-        agreed, apart = moved <= allowed, veto(fine)
-        last = 2 * n - 1 > limit
-        if last or (agreed and (objected or not apart)):
-            notes = ("sum.apart",) if agreed and apart else () if agreed else ("converged.not",)
+        coarsest, coarse, fine = await products(pair, n)
+        last, before = fine - coarse, (coarse - coarsest) / 2
+        measured = measure(torch.stack([fine, last, before]))
+        size, moved, half = measured.reshape(3, -1).norm(dim=1).tolist()
+        moved, allowed = max(moved, half), tolerance * size
+        agreed, apart = moved <= allowed, veto(measured[0])
+        settled = agreed and (not apart or (objected and not whole))
+        if settled or 2 * n - 1 > limit:
+            notes = () if agreed and not apart else ("sum.apart",) if agreed and not whole else ("converged.not",)
+            error = torch.where(last.abs() >= before.abs(), last, before)
             return Estimate(fine, error, torch.zeros_like(fine), notes)
         objected = agreed
         n = 2 * n - 1
@@ -128,8 +131,12 @@ async def stieltjes(
             n, moved = 2 * n - 1, moved / 4
 
 
-async def _products(pair: Pair, n: int) -> Tensor:
-    """Sums of g dy over every fourth, every second and every one of n points: (3, *shape) in float64."""
+async def products(pair: Pair, n: int) -> Tensor:
+    """Sums of g dy over every fourth, every second and every one of n equidistant points: (3, *shape) in float64.
+
+    They are trapezoids in y: exact for a constant g, whatever y does. The coarser two want n - 1 to be a
+    multiple of 4.
+    """
     nodes, totals = trapezoid(n)[0], torch.zeros((), dtype=torch.float64)
     g, y = await pair(nodes[: BLOCK + 1])
     for start in range(0, n - 1, BLOCK):

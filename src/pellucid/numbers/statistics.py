@@ -16,16 +16,22 @@ class Welford:
         self.mean: Tensor | None = None
         self.squares: Tensor | None = None
 
-    def add(self, value: Tensor) -> None:
-        """Take in one more value."""
+    def add(self, value: Tensor) -> Tensor | None:
+        """Take in one more value; the answer is what it adds to the sum of squares, None for the first.
+
+        These increments are Helmert's: each has the variance as its mean, and they are independent for normal
+        values, nearly so for others. So their own spread tells the error of the variance.
+        """
         value = value.to(torch.float64)
         self.n += 1
         if self.mean is None or self.squares is None:
             self.mean, self.squares = value.clone(), torch.zeros_like(value)
-            return
+            return None
         delta = value - self.mean
         self.mean += delta / self.n
-        self.squares += delta * (value - self.mean)
+        more = delta * (value - self.mean)
+        self.squares += more
+        return more
 
     @property
     def variance(self) -> Tensor:

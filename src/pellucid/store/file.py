@@ -17,6 +17,7 @@ from torch import Tensor
 from pellucid.store import atomic, container
 from pellucid.store.container import MOST_BYTES, refuse
 from pellucid.store.schema import SCHEMA, VERSION, Record
+from pellucid.words import pairs
 from pellucid.words.errors import FileError, PellucidError
 from pellucid.words.explanation import Evidence, Explanation, Finding, Recipe, Shown, Verdict
 from pellucid.words.features import Features
@@ -158,6 +159,8 @@ def _record(e: Explanation, tensors: Mapping[str, Tensor], shown: Shown | None, 
     names = f.names
     if f.kind == "tokens" and not input:
         names = tuple(f"token {i + 1}" for i in range(len(names)))
+    elif f.name == "pairs of tokens" and not input:
+        names = pairs.numbered(len(names), "token")
     recipe, whole = _options(e.recipe)
     regular = f.kind != "image" or f.name.startswith(REGULAR) or f.index.numel() == f.n
     contains = ["attribution", *(["attribution-of-input"] if e.elements is not None else []),

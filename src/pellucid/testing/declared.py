@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pellucid.explain import explain
 from pellucid.words.explanation import Explanation
-from pellucid.words.method import Method
+from pellucid.words.method import Method, Need
 from pellucid.words.target import Target, read
 
 Options = Mapping[str, Any]
@@ -41,6 +41,8 @@ class Known:
         """The explanation, with the options that a method cannot be asked without."""
         needed = {"layer": self.layer, "other": other, "baselines": [0.0, 0.3]}
         given = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
+        if self.x.dim() == 4 and method.card.most is not None:  # the usual layout may be too fine
+            given.setdefault("features", "patches:6")
         return explain(self.model, self.x, method, target=target, **given, **more)
 
     def change(self, options: Options, method: Method, target: Any = 0, other: Any = 1) -> float:
@@ -103,6 +105,39 @@ def picture() -> Known:
     return Known(model, x, "first", ignored, (3,))
 
 
+class _Looking(nn.Module):
+    """Tokens without places that look at each other, and add what they see to themselves."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.heads(x).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        return x + self.out(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class _First(nn.Module):
+    """Classes of the first token, after two layers of attention."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.blocks, self.head = nn.Sequential(_Looking(width), _Looking(width)), nn.Linear(width, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.blocks(x)[:, 0])
+
+
+def tokens() -> Known:
+    """Six tokens of an encoder, of which the first is read and 1 and 4 are alike."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        model = _First().double()
+        x = torch.randn(1, 6, 4, dtype=torch.float64)
+    x[:, 4] = x[:, 1]
+    return Known(model, x, "blocks.1", torch.zeros(6, dtype=torch.bool), (), (1, 4))
+
+
 def complete(method: Method, options: Options) -> None:
     """The values sum to f(x) - f(b), computed from the model itself; to the tolerance that was asked for."""
     for known in (vector(), picture()):
@@ -147,8 +182,8 @@ def _drawn(method: Method, e: Explanation) -> Tensor:
 
 
 def symmetric(method: Method, options: Options) -> None:
-    """Two columns with equal weights and equal values get equal values."""
-    known = vector()
+    """Two columns with equal weights and equal values get equal values; two equal tokens where attention is read."""
+    known = tokens() if Need.ATTENTION in method.card.needs else vector()
     assert known.alike is not None
     e = known.asked(method, options)
     a, b = (float(e.values[k]) for k in known.alike)

@@ -38,7 +38,7 @@ class LiveBytes(TorchDispatchMode):
     """While open, counts the bytes of tensors that operations made and somebody still holds.
 
     `peak` is the largest count seen. Only storages made meanwhile are counted, each once, however many
-    views there are of it.
+    views there are of it; fake tensors hold nothing.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, Tensor) and tensor.layout is torch.strided:
+            if type(tensor).__name__ != "FakeTensor" and isinstance(tensor, Tensor) and tensor.layout is torch.strided:
                 storage = tensor.untyped_storage()
                 ref = StorageWeakRef(storage)
                 self._alive[ref.cdata] = (ref, storage.nbytes())

@@ -20,7 +20,7 @@ from pellucid.testing.pristine import pristine
 from pellucid.testing.toys import Toy
 from pellucid.words.errors import PellucidError
 from pellucid.words.explanation import Explanation
-from pellucid.words.method import Method
+from pellucid.words.method import Method, Need
 
 Options = Mapping[str, Any]
 
@@ -36,17 +36,25 @@ ROUGH = 5e-2
 SLACK = 64 * 2**10
 """Bytes that the peak may grow beside a tenth: one number per sample, and masks of a round."""
 
-GROWS: dict[str, tuple[Any, Any]] = {"steps": (16, 256), "samples": (64, 1024), "stride": (4, 1)}
+GROWS: dict[str, tuple[Any, Any]] = {"steps": (16, 256), "samples": (64, 1024), "stride": (4, 1), "masks": (64, 1024),
+                                    "n_steps": (16, 256), "n_samples": (64, 1024)}
 """Options that ask for more points, with a small and a large value."""
 
-SAMPLES = ("samples",)
+TOLD = 36
+"""Features that the usual layout makes of a toy's picture; methods that take fewer get nine."""
+
+SAMPLES = ("samples", "masks", "n_samples")
 """Options that say how many random draws there are."""
 
 
 def asked(method: Method, options: Options, toy: Toy, x: Any, subject: Subject | None = None, **more: Any) -> Any:
     """An explanation on a toy, with the options that a method cannot be asked without."""
     needed = {"layer": toy.layer, "other": 1, "baselines": ["zero", 0.3] if toy.site is None else ["zero"]}
+    if Need.ATTENTION in method.card.needs and Need.SELF_ATTENTION not in method.card.needs:
+        del needed["layer"]  # one with attention is chosen
     given = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
+    if toy.picture and method.card.most is not None and method.card.most < TOLD:
+        given.setdefault("features", "patches:4")
     return explain(subject or toy.subject(), x, method, **{**given, **more})
 
 
@@ -143,7 +151,8 @@ def flat(method: Method, options: Options, toy: Toy) -> None:
                 few, many = {"window": 4, **few}, {"window": 4, **many}
             _flat(method, toy, name, few, many, {}, {})
     if method.card.coarse and not set(GROWS) & set(method.defaults) and toy.picture:
-        _flat(method, toy, "features", options, options, {"features": "patches:6"}, {"features": "pixels"})
+        finest = "pixels" if method.card.most is None else "patches:4"
+        _flat(method, toy, "features", options, options, {"features": "patches:6"}, {"features": finest})
 
 
 def _flat(method: Method, toy: Toy, name: str, few: Options, many: Options, less: Options, more: Options) -> None:

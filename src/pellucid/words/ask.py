@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
@@ -31,6 +31,18 @@ class Sum:
     times: Site | None = None
 
 
+@dataclass(frozen=True)
+class Each:
+    """What is kept of every row's answer instead of all of it: `of(answer)`, with rows first on both sides.
+
+    With `beside`, `of(answer, value)` gets what that layer said as well. `of` is a function of a module, so that
+    equal questions are known by it.
+    """
+
+    of: Callable[..., Tensor]
+    beside: Site | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Failed:
     """An answer that is an error: it is raised inside the conversation that asked."""
@@ -38,8 +50,29 @@ class Failed:
     error: BaseException
 
 
-Foreign = Callable[[nn.Module], Any]
-"""What another library does with a case: it gets the score as a module, whose parts are a shadow's own."""
+class Scoring(Protocol):
+    """What a foreign question's function is given: a module, the score of rows (n, *shape) → (n,).
+
+    The model inside it is a shadow that nobody else uses.
+    """
+
+    def __call__(self, rows: Tensor) -> Tensor: ...
+
+    def most(self, *, graded: bool) -> int:
+        """How many rows a pass should hold at most, with gradients or without."""
+        ...
+
+    def layer(self, name: str) -> nn.Module:
+        """The module of that name, where it is called once with a row per example; a LayerError otherwise."""
+        ...
+
+    def own(self) -> None:
+        """From here on the weights are the shadow's own too: who writes into them writes into a copy."""
+        ...
+
+
+Foreign = Callable[[Any], Any]
+"""What another library does with a case, given its score (a `Scoring`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +87,7 @@ class Ask:
     case: Case
     points: Points
     at: Site | None = None
-    fold: Sum | None = None
+    fold: Sum | Each | None = None
     foreign: Foreign | None = None
 
     def __await__(self) -> Generator[tuple[Ask, ...], list[Any], Tensor]:
@@ -103,8 +136,8 @@ def together(*jobs: Awaitable[Any]) -> Together:
     return Together(jobs)
 
 
-def weights_of(weights: Tensor | Sum | None) -> Sum | None:
+def weights_of(weights: Tensor | Sum | Each | None) -> Sum | Each | None:
     """What a method may write as `weights=`: a fold, (k, n) or (n,) numbers, or nothing."""
-    if weights is None or isinstance(weights, Sum):
+    if weights is None or isinstance(weights, Sum | Each):
         return weights
     return Sum(weights if weights.dim() > 1 else weights[None])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pellucid.words.ask import Ask, Foreign, Sum, weights_of
+from pellucid.words.ask import Ask, Each, Foreign, Sum, weights_of
 from pellucid.words.change import Change, both
 from pellucid.words.features import Features
 from pellucid.words.points import HERE, THERE, AsIs, Chosen, Given, Keep, Line, Masks, Noise, Points
@@ -153,11 +153,13 @@ class Case:
         """The target's score at the points: (n,), or (k,) folded."""
         return Ask("score", self, points, None, weights_of(weights))
 
-    def gradient(self, points: Points, *, wrt: Site | str | None = None, weights: Tensor | Sum | None = None) -> Ask:
+    def gradient(self, points: Points, *, wrt: Site | str | None = None,
+                 weights: Tensor | Sum | Each | None = None) -> Ask:
         """The score's gradient with respect to the value at `wrt` (this case's own site by default)."""
         return Ask("gradient", self, points, _site(wrt) or self.site, weights_of(weights))
 
-    def reading(self, points: Points, *, of: Site | str | None = None, weights: Tensor | Sum | None = None) -> Ask:
+    def reading(self, points: Points, *, of: Site | str | None = None,
+                weights: Tensor | Sum | Each | None = None) -> Ask:
         """What a layer said at the points: (n, *shape)."""
         return Ask("reading", self, points, _site(of) or self.site, weights_of(weights))
 

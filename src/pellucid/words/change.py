@@ -14,7 +14,8 @@ class Change(Protocol):
     """A change as data: frozen and hashable, so that questions under equal changes share passes.
 
     Most are modes that watch the operations of the pass (how a ReLU passes gradients on); some put other
-    parameters in place of the shadow's, and never write any.
+    parameters in place of the shadow's, and never write any. One that means something on some models only may
+    say so: `needs`, a tuple of `Need`.
     """
 
     @property
@@ -45,6 +46,10 @@ class Several:
     @property
     def twin(self) -> bool:
         return all(c.twin for c in self.changes)
+
+    @property
+    def needs(self) -> tuple[Any, ...]:
+        return tuple(need for c in self.changes for need in getattr(c, "needs", ()))
 
     @contextmanager
     def on(self, model: nn.Module) -> Generator[None]:

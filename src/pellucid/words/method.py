@@ -6,7 +6,7 @@ import enum
 import inspect
 import numbers
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pellucid.words.case import Case
@@ -36,6 +36,7 @@ class Need(enum.Enum):
 
     PLACES = "a layer whose value lies over places: rows and columns, or tokens"
     ATTENTION = "attention whose probabilities are a softmax over keys"
+    SELF_ATTENTION = "attention from every token to every token of the same sequence, layer after layer"
     GATES = "ReLUs, and no other gates: its rule is defined for them alone"
     RULES = "a rule for every operation between input and score"
     BIASES = "layers that are linear but for a bias"
@@ -51,7 +52,8 @@ class Card:
     laid over: elements of x, features, a map at a layer, or units of a layer. `coarse` says that the
     cost grows with the number of features, so that patches or words are the default layout.
     `formula`, `cost` (rows through the model), `use` and `avoid` (when, and when not) are for the catalogue;
-    `needs` is what a model must have.
+    `needs` is what a model must have. `most` is the largest number of features that the method takes, None
+    for any. `hooks` are the kinds of modules that a method has rules for, where it passes by all else in silence.
     """
 
     asks: str
@@ -65,17 +67,24 @@ class Card:
     cost: str = ""
     use: str = ""
     avoid: str = ""
+    most: int | None = None
+    hooks: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
         return Law.COMPLETE in self.laws
 
 
+Prepare = Callable[[Case, Mapping[str, Any]], Case]
+"""The case that a method speaks about, from the one that is asked about and all options."""
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
     """A named method: calling it with a case starts the conversation.
 
-    `prepare` moves the case before anything is asked (a contrast changes the target).
+    `prepare` moves the case before anything is asked, the scores beside the values included: a contrast
+    changes the target, a method with a way of its own where that begins.
     """
 
     name: str
@@ -84,10 +93,11 @@ class Method:
     doc: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     annotations: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    prepare: Callable[[Case, Mapping[str, Any]], Case] = lambda case, options: case
+    prepare: Prepare = lambda case, options: case
 
     def __call__(self, case: Case, **options: Any) -> Coroutine[Any, Any, Any]:
-        return self.run(case, **self.settle(options))
+        settled = self.settle(options)
+        return self.run(self.prepare(case, settled), **settled)
 
     def settle(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """All options with their defaults; a name the method does not have is an error."""
@@ -137,18 +147,22 @@ def method(
     cost: str = "",
     use: str = "",
     avoid: str = "",
+    most: int | None = None,
+    prepare: Prepare | None = None,
 ) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Method]:
     """Declare a coroutine over a case as a method; its keyword-only arguments are its options.
 
-    What is declared beside `asks` is told on `Card`.
+    What is declared beside `asks` is told on `Card`, `prepare` on `Method`.
     """
     if asks not in ASKS:
         raise OptionError("method.asks", repr(asks), " or ".join(ASKS), "name the dearest question")
 
     def declare(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Method:
         card = Card(asks, paper, tuple(laws), gives or ("features" if asks == "score" else "elements"), coarse,
-                    Law.COMPLETE in laws if baseline is None else baseline, tuple(needs), formula, cost, use, avoid)
+                    Law.COMPLETE in laws if baseline is None else baseline, tuple(needs), formula, cost, use, avoid,
+                    most)
         made = of(fn, card)
+        made = made if prepare is None else replace(made, prepare=prepare)
         KNOWN[made.name] = made
         return made
 

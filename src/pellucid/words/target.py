@@ -8,7 +8,9 @@ from typing import Any, Protocol, SupportsIndex, cast
 
 from torch import Tensor
 
+from pellucid.words import regions
 from pellucid.words.errors import TargetError, nearest
+from pellucid.words.regions import Box, Region, Similar
 from pellucid.words.site import Site
 
 
@@ -36,9 +38,10 @@ def classes(value: Tensor) -> int:
         return 1
     if value.dim() == 2 and value.shape[1] > 1:
         return int(value.shape[1])
+    dense = " or target='region:x0,y0,x1,y1:LABEL'" if value.dim() == 4 else ""
     raise TargetError(
         "target.needed", f"an output of shape {tuple(value.shape)}", "(rows,) or (rows, classes)",
-        "name the number to explain: target=lambda output: ... with one score per row",
+        f"name the number to explain: target=lambda output: ... with one score per row{dense}",
     )
 
 
@@ -102,11 +105,23 @@ class Contrast:
     def key(self) -> Hashable:
         return ("contrast", self.this.key, self.that.key)
 
-    def score(self, value: Tensor) -> Tensor:
+    @property
+    def whole(self) -> bool:
+        """True where both read the whole output."""
+        this, that = takes_whole(self.this), takes_whole(self.that)
+        if this != that:
+            raise TargetError("target.unreadable", "a contrast of a class with a region or a box", "two of one kind",
+                              "compare a region with a region, a box with a box")
+        return this
+
+    def score(self, value: Any) -> Tensor:
         return self.this.score(value) - self.that.score(value)
 
-    def settle(self, value: Tensor) -> list[Contrast]:
-        this, that = (t.settle(value) if isinstance(t, Predicted) else [t] * len(value) for t in (self.this, self.that))
+    def settle(self, value: Any) -> list[Contrast]:
+        settled = [t.settle(value) if isinstance(t, Predicted | Box) and is_open(t) else None
+                   for t in (self.this, self.that)]
+        count = next((len(s) for s in settled if s is not None), 0)
+        this, that = (s or [t] * count for s, t in zip(settled, (self.this, self.that), strict=True))
         return [Contrast(a, b) for a, b in zip(this, that, strict=True)]
 
     def describe(self, labels: Sequence[str]) -> str:
@@ -148,6 +163,7 @@ class Function:
 
     fn: Callable[[Any], Tensor]
     of: Site | None = None
+    whole: bool = True
 
     @property
     def key(self) -> Hashable:
@@ -165,17 +181,32 @@ class Function:
 
 
 def is_open(target: Target) -> bool:
-    """True while a target still waits for the model's prediction."""
+    """True while a target still waits for what the model says of the clean example."""
     if isinstance(target, Contrast):
         return is_open(target.this) or is_open(target.that)
-    return isinstance(target, Predicted)
+    return isinstance(target, Predicted) or (isinstance(target, Box) and target.open)
+
+
+def takes_whole(target: Target) -> bool:
+    """True for a target that reads the model's whole output, not the scores in it."""
+    return bool(getattr(target, "whole", False))
+
+
+def written(target: Any) -> Any:
+    """A target as a recipe keeps it: text and numbers wherever it can be said in them, otherwise as it was given."""
+    if isinstance(target, tuple | list):
+        given: list[Any] = list(target)  # pyright: ignore[reportUnknownArgumentType]
+        return type(target)(written(t) for t in given)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return target.spelled if isinstance(target, Region | Box | Similar) else target
 
 
 def read(target: Any, labels: Sequence[str] = ()) -> Target:
-    """A target from what a user writes: None, a class, a label, a pair, `layer:unit`, or a function."""
+    """A target from what a user writes: None, a class, a label, a pair, `layer[unit]`, a region, or a function."""
     if target is None:
         return Predicted()
-    if isinstance(target, Predicted | Class | Contrast | Neuron | Function):
+    if isinstance(target, Region | Box):
+        return target.named(labels)
+    if isinstance(target, Predicted | Class | Contrast | Neuron | Function | Similar):
         return target
     if isinstance(target, bool):
         raise _unreadable(target)
@@ -207,14 +238,16 @@ def _spelled(text: str, labels: Sequence[str]) -> Target:
     this, versus, that = text.partition(" - ")
     if versus:
         return Contrast(read(this.strip(), labels), read(that.strip(), labels))
+    if text.partition(":")[0] in regions.KINDS and not text.endswith("]"):
+        return regions.spelled(text, labels)
     layer, bracket, index = text.partition("[")
     if bracket and index.endswith("]") and index[:-1].replace(",", "").replace(" ", "").isdigit():
         return Neuron(Site.parse(layer), tuple(int(i) for i in index[:-1].split(",")))
-    raise TargetError("target.unknown", repr(text), "a label, a class number, 'A - B' or 'layer[unit]'",
+    raise TargetError("target.unknown", repr(text), "a label, a class number, 'A - B', 'layer[unit]' or 'region:…'",
                       nearest(text, labels) if labels else "this model has no labels: give a class number")
 
 
 def _unreadable(target: object) -> TargetError:
     return TargetError("target.unreadable", f"a {type(target).__name__}",
-                       "a class number, a label, a pair, 'layer[unit]' or a function of the output",
+                       "a class number, a label, a pair, 'layer[unit]', a region or a function of the output",
                        "name the number to explain")

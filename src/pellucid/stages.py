@@ -1,0 +1,90 @@
+"""What relevance propagation chooses for the model at hand: its composite, the range of pixels, and the stages at
+which conservation is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
+
+from pellucid.engine.passes import Heard
+from pellucid.engine.run import attentions, surveyed
+from pellucid.models.subject import Example, Subject
+from pellucid.places import named, shape_of
+from pellucid.words.method import AUTO
+
+MOST = 12
+"""At so many stages at most: each one's value is kept until the pass is over."""
+
+
+def settle(chosen: dict[str, Any], subject: Subject, example: Example) -> dict[str, str]:
+    """Put choices in the place of what was left open; the reasons come back."""
+    why: dict[str, str] = {}
+    if chosen["composite"] == AUTO:
+        chosen["composite"], why["composite"] = composite(subject, example)
+    if chosen["layers"] == AUTO:
+        chosen["layers"], why["layers"] = stages(subject, example)
+    boxed = "box" in (chosen["first"], str(chosen["composite"]).rpartition("_")[2])
+    if boxed and chosen["low"] is None and chosen["high"] is None and (found := bounds(subject, example)) is not None:
+        (chosen["low"], chosen["high"]), why["low"] = found, "black and white, in units of what the model is fed"
+    return why
+
+
+def composite(subject: Subject, example: Example) -> tuple[str, str]:
+    """The usual rules for a model, and why."""
+    found = attentions(subject.module, example.carrier, subject.facts)
+    if found:
+        return "attnlrp", f"attention at {found[0].layer or 'the model itself'}: rules for transformers"
+    modules = dict(subject.module.named_modules())
+    heard = surveyed(subject.module, example.carrier, subject.facts)
+    if any(isinstance(modules[c.layer], _ConvNd) for c in heard):
+        return "epsilon_plus", "convolutions: their positive contributions share out, layers behind them by all"
+    return "epsilon", "dense layers: all contributions share out"
+
+
+def bounds(subject: Subject, example: Example) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The lowest and the highest value of each channel of a picture; None where black and white are not known."""
+    if subject.task != "image" or example.x is None:
+        return None
+    low, high = (subject.reader.baseline(example, colour).to(example.x).expand_as(example.x).flatten(1)
+                 for colour in ("black", "white"))
+    return tuple(low[:, 0].tolist()), tuple(high[:, 0].tolist())
+
+
+def stages(subject: Subject, example: Example) -> tuple[tuple[str, ...], str]:
+    """The parts that a model is made of, in the order in which they run: what holds most of it is taken apart."""
+    calls = surveyed(subject.module, example.carrier, subject.facts)
+    modules, spoke = dict(subject.module.named_modules()), {c.layer for c in calls}
+    whole = _weights(subject.module)
+    chosen = _parts("", modules, spoke)
+    while True:
+        trunk = next((n for n in chosen if 2 * _weights(modules[n]) > whole and len(_parts(n, modules, spoke)) > 1), "")
+        if not trunk:
+            break
+        chosen = [n for name in chosen for n in (_parts(name, modules, spoke) if name == trunk else [name])]
+    found = [named(c, calls) for k, c in enumerate(calls)
+             if c.layer in chosen and shape_of(c) and not _merges(c, calls[k + 1 :], modules)]
+    if len(found) > MOST:
+        found = [found[round(k * (len(found) - 1) / (MOST - 1))] for k in range(MOST)]
+    return tuple(found), f"{len(found)} stages of the model"
+
+
+def _parts(name: str, modules: dict[str, nn.Module], spoke: set[str]) -> list[str]:
+    """The modules inside one that are called; a list of modules, which is not, is replaced by its members."""
+    found: list[str] = []
+    for child, _ in modules[name].named_children():
+        full = f"{name}.{child}" if name else child
+        found += [full] if full in spoke else _parts(full, modules, spoke) if full in modules else []
+    return found
+
+
+def _weights(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _merges(call: Heard, after: list[Heard], modules: dict[str, nn.Module]) -> bool:
+    """True where a BatchNorm runs next: behind a layer the two are one, and there is no value between them."""
+    later = next((c for c in after if not call.layer.startswith(c.layer + ".") and c.layer), None)
+    return later is not None and isinstance(modules[later.layer], _BatchNorm)

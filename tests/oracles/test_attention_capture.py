@@ -1,0 +1,439 @@
+"""Attention can be read, differentiated and replaced wherever it is computed, and the model answers as ever."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from attention_nets import HOWS, TEXT_KINDS, Attend, Stack, hugging, probabilities, read, slopes, told
+from oracle_nets import minilm, normal, settled
+from torch import Tensor, nn
+
+import pellucid
+from pellucid.changes.attentions import sites
+from pellucid.engine.run import attentions
+from pellucid.models.module import wrap
+
+CLOSE = {"rtol": 0.0, "atol": 1e-5}
+
+
+def names(model: Any, x: Any) -> list[str]:
+    """The attentions that are found, without the part."""
+    subject = model if isinstance(model, pellucid.Subject) else wrap(model)
+    found = sites(attentions(subject.module, subject.read(x).carrier, subject.facts))
+    return [name.removesuffix(":attention") for name in found]
+
+
+def sums_to_one(found: list[Tensor]) -> None:
+    for a in found:
+        torch.testing.assert_close(a.sum(-1), torch.ones_like(a.sum(-1)), **CLOSE)
+
+
+# -- models of libraries
+
+@pytest.mark.parametrize("how", ["sdpa", "eager"])
+@pytest.mark.parametrize("kind", [*TEXT_KINDS, "vit"])
+def test_probabilities_and_gradients_are_the_eager_models_own(kind: str, how: str, vision: bool) -> None:
+    subject, eager, x = hugging(kind, how)
+    true, logits = probabilities(eager, x)
+    layers = names(subject, x)
+    assert len(layers) == len(true) == 2
+    found, score = read(subject, x, layers)
+    with torch.no_grad():
+        own = subject.module(**x) if isinstance(x, dict) else subject.module(x)
+    assert score == pytest.approx(float(own.logits[0, 1]), abs=1e-5)
+    sums_to_one(found)
+    gradients = torch.autograd.grad(logits[0, 1], true)
+    for a, mine, g, slope in zip(true, found, gradients, slopes(subject, x, layers), strict=True):
+        torch.testing.assert_close(mine, a[0].detach(), **CLOSE)
+        torch.testing.assert_close(slope, g[0], rtol=0, atol=1e-5 * float(g.abs().max()))
+
+
+def test_a_trained_encoder_is_read_as_it_is(vision: bool) -> None:
+    model, tokenizer = minilm()
+    subject = pellucid.wrap(model, tokenizer=tokenizer)
+    text = "fused attention writes no probabilities down"
+    eager = copy.deepcopy(model)
+    eager.set_attn_implementation("eager")
+    carrier = subject.read(text).carrier
+    layers = names(subject, text)
+    true, _ = probabilities(eager, carrier.inputs)
+    assert len(layers) == len(true) == 6
+    found, score = read(subject, text, layers)
+    with torch.no_grad():
+        assert score == pytest.approx(float(model(**carrier.inputs).logits[0, 1]), abs=1e-4)
+    for a, mine in zip(true, found, strict=True):
+        torch.testing.assert_close(mine, a[0].detach(), **CLOSE)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_timms_vit_is_read_with_fused_attention_on_and_off(fused: bool, vision: bool) -> None:
+    import timm
+
+    net = settled(timm.create_model("vit_tiny_patch16_224", img_size=32, patch_size=16, depth=2, num_classes=3))
+    x, kept = normal(1, 3, 32, 32), list[Tensor]()
+    for block in net.blocks:
+        block.attn.fused_attn = False
+        block.attn.attn_drop.register_forward_pre_hook(lambda m, args: kept.append(args[0][0]))
+    with torch.no_grad():
+        own = net(x)
+    for block in net.blocks:
+        block.attn.attn_drop._forward_pre_hooks.clear()
+        block.attn.fused_attn = fused
+    assert names(net, x) == ["blocks.0.attn", "blocks.1.attn"]
+    found, score = read(net, x, names(net, x))
+    assert score == pytest.approx(float(own[0, 1]), abs=1e-5)
+    for a, mine in zip(kept, found, strict=True):
+        torch.testing.assert_close(mine, a, **CLOSE)
+
+
+def heads_of(module: nn.MultiheadAttention, kept: list[Tensor]) -> Any:
+    """A hook that lets torch's own module say its probabilities by head."""
+    def hook(m: nn.Module, args: Any, kwargs: Any) -> None:
+        if kwargs.get("average_attn_weights", True):
+            with torch.no_grad():
+                kept.append(module(*args, **{**kwargs, "need_weights": True, "average_attn_weights": False})[1][0])
+
+    return module.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def test_torchvisions_vit_and_its_multihead_attention_are_read(vision: bool) -> None:
+    import torchvision
+
+    net = settled(torchvision.models.VisionTransformer(16, 8, 2, 2, 16, 24, num_classes=3))
+    x, kept = normal(1, 3, 16, 16), list[Tensor]()
+    handles = [heads_of(m, kept) for m in net.modules() if isinstance(m, nn.MultiheadAttention)]
+    with torch.no_grad():
+        own = net(x)
+    for handle in handles:
+        handle.remove()
+    found, score = read(net, x, names(net, x))
+    assert score == pytest.approx(float(own[0, 1]), abs=1e-5)
+    for a, mine in zip(kept, found, strict=True):
+        torch.testing.assert_close(mine, a, **CLOSE)
+
+
+class Multihead(nn.Module):
+    """torch's attention with the batch in either place, masks of every kind, and other keys where asked."""
+
+    def __init__(self, first: bool = True, weights: bool = True, masks: str = "", **options: Any) -> None:
+        super().__init__()
+        self.first, self.weights, self.masks = first, weights, masks
+        self.attn = nn.MultiheadAttention(8, 2, batch_first=first, **options)
+        self.keys = nn.Linear(8, options.get("kdim", 8))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, n = x.shape[:2]
+        more: dict[str, Any] = {}
+        if "causal" in self.masks:
+            more["attn_mask"] = torch.ones(n, n, dtype=torch.bool).triu(1)
+        if "added" in self.masks:
+            more["attn_mask"] = torch.linspace(-1, 1, n * n).reshape(n, n).expand(rows * 2, n, n)
+        if "padding" in self.masks:
+            hidden = (torch.arange(n) >= n - 2).expand(rows, n)
+            added = torch.zeros(rows, n).masked_fill(hidden, -torch.inf)
+            more["key_padding_mask"] = added if "added" in self.masks else hidden
+        x = x if self.first else x.transpose(0, 1)
+        keys = self.keys(x) if self.attn.kdim != 8 else x
+        out = self.attn(x, keys, keys, need_weights=self.weights, **more)[0]
+        return self.head(out.mean(1 if self.first else 0))
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"weights": False}, {"first": False}, {"first": False, "weights": False, "masks": "padding"},
+    {"masks": "causal"}, {"weights": False, "masks": "causal"}, {"masks": "added padding"},
+    {"weights": False, "masks": "added padding"}, {"add_zero_attn": True}, {"add_bias_kv": True, "weights": False},
+    {"kdim": 6, "vdim": 6}, {"bias": False, "weights": False, "masks": "padding causal"}], ids=str)
+def test_multihead_attention_is_read_in_each_of_its_forms(options: dict[str, Any]) -> None:
+    net, x = settled(Multihead(**options)), normal(1, 5, 8)
+    kept: list[Tensor] = []
+    handle = heads_of(net.attn, kept)
+    with torch.no_grad():
+        own = net(x)
+    handle.remove()
+    (found,), score = read(net, x, ["attn"])
+    assert score == pytest.approx(float(own[0, 1]), abs=1e-5)
+    torch.testing.assert_close(found, kept[0], **CLOSE)
+    sums_to_one([found])
+
+
+class Encoder(nn.Module):
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, **options)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 2), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = x.shape[1]
+        out = self.encoder(x if self.encoder.layers[0].self_attn.batch_first else x.transpose(0, 1),
+                           mask=torch.ones(n, n, dtype=torch.bool).triu(1),
+                           src_key_padding_mask=(torch.arange(n) >= n - 1).expand(len(x), n))
+        return self.head(out.mean(0 if out.shape[0] == n else 1))
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+@pytest.mark.parametrize("options", [{"batch_first": True}, {"batch_first": True, "norm_first": True}, {}], ids=str)
+def test_torchs_encoder_is_read_behind_its_fast_path(options: dict[str, Any]) -> None:
+    net, x = settled(Encoder(**options)), normal(1, 5, 8)
+    with torch.no_grad():
+        own = net(x)
+    layers = names(net, x)
+    assert layers == ["encoder.layers.0.self_attn", "encoder.layers.1.self_attn"]
+    kept: list[Tensor] = []
+    handles = [heads_of(layer.self_attn, kept) for layer in net.encoder.layers]
+    with torch.enable_grad():  # the slow path, which calls its modules
+        net(x.requires_grad_())
+    for handle in handles:
+        handle.remove()
+    found, score = read(net, x.detach(), layers)
+    assert score == pytest.approx(float(own[0, 1]), abs=1e-5)
+    sums_to_one(found)
+    for a, mine in zip(kept, found, strict=True):
+        torch.testing.assert_close(mine, a, **CLOSE)
+        assert not mine[:, :, -1].any()  # nobody looks at padding
+        assert not mine.triu(1).any()
+
+
+# -- written by hand
+
+@pytest.mark.parametrize("how", HOWS)
+def test_attention_written_by_hand_is_read_and_differentiated(how: str) -> None:
+    net, xs = settled(Stack(how), dtype=torch.float64), normal(3, 5, 8, dtype=torch.float64)
+    layers = names(net, xs[:1])
+    assert layers == [f"layers.{k}" for k in range(3)]
+    for x in xs:  # each alone: what is slow computes one row
+        true, logits = net.slowly(x[None])
+        gradients = torch.autograd.grad(logits[0, 1], true)
+        found, score = read(net, x[None], layers)
+        assert score == pytest.approx(float(net(x[None])[0, 1]), abs=1e-12)
+        for a, mine, g, slope in zip(true, found, gradients, slopes(net, x[None], layers), strict=True):
+            torch.testing.assert_close(mine, a[0].detach(), rtol=0, atol=1e-12)
+            torch.testing.assert_close(slope, g[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("how", ["folded", "single", "fused"])
+def test_examples_of_one_pass_keep_their_own_attention(how: str) -> None:
+    net, xs = settled(Stack(how), dtype=torch.float64), normal(5, 4, 8, dtype=torch.float64)
+    alone = [pellucid.explain(net, x[None], "attention_relevance", target=1) for x in xs]
+    together = pellucid.explain(net, xs, "attention_relevance", target=1)
+    assert together[0].evidence.chunk == 5
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(other.values, one.values, rtol=0, atol=1e-12)
+
+
+def test_heads_that_stand_before_rows_are_refused_not_mixed_up() -> None:
+    net, x = settled(Stack("folded, heads first")), normal(1, 5, 8)
+    with pytest.raises(pellucid.PellucidError) as error:
+        read(net, x, ["layers.0"])
+    assert error.value.code == "layer.no_rows"
+
+
+class Several(nn.Module):
+    """One module that attends twice, is called twice, and takes softmaxes that weigh nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice, self.head = TwoInOne(), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.twice(self.twice(x))
+        return self.head(x).softmax(-1).mean(1)
+
+
+class TwoInOne(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = Attend("method"), Attend("single")
+        self.gate, self.experts = nn.Linear(8, 2), nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self._attend(self.one, x)
+        share = self.gate(x).softmax(-1)
+        x = x + sum(share[..., k, None] * expert(x) for k, expert in enumerate(self.experts))
+        return x + self._attend(self.two, x)
+
+    @staticmethod
+    def _attend(how: Attend, x: Tensor) -> Tensor:
+        return how.forward(x)  # without a call, so that no other module is seen to run
+
+
+def test_several_attentions_of_one_module_are_told_apart_and_other_softmaxes_are_none() -> None:
+    net, x = settled(Several(), dtype=torch.float64), normal(1, 4, 8, dtype=torch.float64)
+    layers = names(net, x)
+    assert layers == ["twice#1", "twice#3", "twice#4", "twice#6"]
+    found, _ = read(net, x, layers)
+    assert [tuple(a.shape) for a in found] == [(2, 4, 4), (1, 4, 4)] * 2
+    torch.testing.assert_close(found[0], net.twice.one.weights(x)[0], rtol=0, atol=1e-12)
+    second = net.twice(x)
+    torch.testing.assert_close(found[2], net.twice.one.weights(second)[0], rtol=0, atol=1e-12)
+    with pytest.raises(pellucid.PellucidError) as error:
+        read(net, x, ["twice"])
+    assert error.value.code == "layer.reused"
+    assert "'twice#1:attention'" in error.value.do
+
+
+class Bare(nn.Module):
+    """Attention in the model's own forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.scaled_dot_product_attention(self.q(x), x, x).mean(1))
+
+
+def test_attention_in_the_models_own_forward_has_a_name() -> None:
+    net, x = settled(Bare(), dtype=torch.float64), normal(1, 4, 8, dtype=torch.float64)
+    assert names(net, x) == ["."]
+    (found,), _ = read(net, x, ["."])
+    logits = net.q(x) @ x.transpose(1, 2) / 8**0.5
+    torch.testing.assert_close(found, logits.softmax(-1), rtol=0, atol=1e-12)
+    assert pellucid.explain(net, x, "attention_relevance", target=1).values.shape == (4,)
+
+
+class Decoder(nn.Module):
+    """Learnt queries that look at themselves, then at the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True)
+        self.asking, self.head = nn.Parameter(torch.zeros(1, 3, 8)), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.decoder(self.asking.expand(len(x), -1, -1), x).mean(1))
+
+
+def test_cross_attention_is_read_over_the_other_sequence() -> None:
+    net, x = settled(Decoder()), normal(1, 5, 8)
+    layers = names(net, x)
+    assert layers == ["decoder.self_attn", "decoder.multihead_attn"]
+    found, score = read(net, x, layers)
+    assert score == pytest.approx(float(net(x)[0, 1].detach()), abs=1e-5)
+    assert [tuple(a.shape) for a in found] == [(2, 3, 3), (2, 3, 5)]
+    kept: list[Tensor] = []
+    handle = heads_of(net.decoder.multihead_attn, kept)
+    with torch.enable_grad():
+        net(x.requires_grad_())
+    handle.remove()
+    torch.testing.assert_close(found[1], kept[0], **CLOSE)
+
+
+# -- masks
+
+class Blind(nn.Module):
+    """Queries of which some may look at nothing, under a mask of either kind."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.qkv, self.head = kind, nn.Linear(8, 24), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        mask = torch.ones(5, 5, dtype=torch.bool).tril(-1)  # the first looks at nothing
+        if self.kind == "added":
+            mask = torch.zeros(5, 5).masked_fill(~mask, -torch.inf)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.head(out.transpose(1, 2).flatten(2).mean(1))
+
+
+@pytest.mark.parametrize("kind", ["yes or no", "added"])
+def test_a_query_that_sees_nothing_says_nothing_and_breaks_no_gradient(kind: str) -> None:
+    net, x = settled(nn.Sequential(Blind(kind))), normal(1, 5, 8)
+    (found,), score = read(net, x, ["0"])
+    with torch.no_grad():
+        assert score == pytest.approx(float(net(x)[0, 1]), abs=1e-5)
+    assert not found[:, 0].any()
+    sums_to_one([found[:, 1:]])
+    wanted = x.clone().requires_grad_()
+    with torch.enable_grad():
+        (true,) = torch.autograd.grad(net(wanted)[0, 1], wanted)
+    (slope, _), _ = told(net, x, lambda case: [case.gradient(case.here), case.gradient(case.here, wrt="0:attention")])
+    torch.testing.assert_close(slope, true[0], **CLOSE)
+
+
+# -- replacing
+
+@pytest.mark.parametrize("how", ["sdpa", "eager"])
+def test_a_head_is_ablated_by_points_at_its_attention(how: str, vision: bool) -> None:
+    subject, eager, x = hugging("bert", how)
+    (layer, _) = names(subject, x)
+    (here,), _ = read(subject, x, [layer])
+
+    async def without(case: Any) -> Tensor:
+        at = case.at(pellucid.words.site.Site.parse(f"{layer}:attention"), here, here * 0, case.features)
+        heads = torch.stack([here * (torch.arange(2) != h)[:, None, None] for h in range(2)])
+        got.append(await at.score(at.given(heads)))
+        return case.x * 0
+
+    got: list[Tensor] = []
+    pellucid.explain(subject, x, pellucid.words.method.Method("ablated", without, pellucid.words.method.Card(
+        "score", "")), target=1)
+    for head in range(2):
+        def silent(m: nn.Module, a: Any, out: Any, head: int = head) -> Any:
+            context = out[0].clone()
+            context[..., 8 * head : 8 * head + 8] = 0
+            return (context, *out[1:])
+
+        handle = eager.get_submodule(layer).register_forward_hook(silent)
+        with torch.no_grad():
+            true = eager(**x).logits[0, 1]
+        handle.remove()
+        assert float(got[0][head]) == pytest.approx(float(true), abs=1e-5)
+
+
+@pytest.mark.parametrize("how", ["folded", "fused", "single"])
+def test_any_probabilities_can_be_put_in_place_many_rows_after_one_prefix(how: str) -> None:
+    net, x = settled(Stack(how), dtype=torch.float64), normal(1, 4, 8, dtype=torch.float64)
+    heads = net.layers[1].heads
+    rows = normal(7, heads, 4, 4, seed=3, dtype=torch.float64).softmax(-1)
+    got: list[Tensor] = []
+
+    async def put(case: Any) -> Tensor:
+        at = case.at(pellucid.words.site.Site.parse("layers.1:attention"), rows[0], rows[0], case.features)
+        got.append(await at.score(at.given(rows)))
+        return case.x * 0
+
+    pellucid.explain(net, x, pellucid.words.method.Method("put", put, pellucid.words.method.Card("score", "")),
+                     target=2)
+    h = x + net.layers[0](x)
+    h = h.expand(7, -1, -1)
+    h = h + net.layers[1].weighed(rows, h)
+    torch.testing.assert_close(got[0], net.head((h + net.layers[2](h))[:, 0])[:, 2].detach(), rtol=0, atol=1e-12)
+
+
+# -- windows
+
+def test_windows_have_an_axis_of_their_own_for_every_example(vision: bool) -> None:
+    import timm
+
+    net = settled(timm.create_model("swin_tiny_patch4_window7_224", img_size=32, window_size=4, depths=(2, 1),
+                                    embed_dim=8, num_heads=(2, 2), num_classes=3))
+    xs = normal(2, 3, 32, 32)
+    layers = names(net, xs[:1])
+    kept: list[Tensor] = []
+    for module in net.modules():
+        if type(module).__name__ == "WindowAttention":
+            module.fused_attn = False
+            module.attn_drop.register_forward_pre_hook(lambda m, args: kept.append(args[0]))
+    with torch.no_grad():
+        net(xs[:1])
+        for module in net.modules():
+            if type(module).__name__ == "WindowAttention":
+                module.attn_drop._forward_pre_hooks.clear()
+                module.fused_attn = True
+    found, score = read(net, xs[:1], layers)
+    with torch.no_grad():
+        assert score == pytest.approx(float(net(xs[:1])[0, 1]), abs=1e-5)
+    assert [tuple(a.shape) for a in found] == [(4, 2, 16, 16), (4, 2, 16, 16), (2, 16, 16)]
+    for a, mine in zip(kept, found, strict=True):
+        torch.testing.assert_close(mine.reshape(a.shape), a, **CLOSE)
+    for method in ("attention_rollout", "attention_relevance"):
+        with pytest.raises(pellucid.PellucidError) as error:
+            pellucid.explain(net, xs[:1], method, target=1)
+        assert error.value.code == "attention.windows"
+        assert "4 windows" in error.value.found

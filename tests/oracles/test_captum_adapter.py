@@ -1,0 +1,532 @@
+"""`captum:CLASS` says what captum 0.9.0 says where that is right, and what is wrong with it where it is not."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from captum import attr
+from oracle_nets import Attention, Recurrent, cnn, minilm, mlp, normal, settled
+from torch import Tensor, nn
+
+import pellucid
+from pellucid import catalog
+from pellucid.methods import captum_classes
+from pellucid.testing.laws import UNIVERSAL, law
+from pellucid.testing.toys import toy
+from pellucid.testing.universal import asked
+
+F64 = torch.float64
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum.*", "ignore::UserWarning:test_captum_adapter")
+
+
+class Convs(nn.Module):
+    """Two convolutions of modules that every class of captum's knows, each used once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.gate1, self.pool = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2)
+        self.two, self.gate2, self.head = nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.gate2(self.two(self.pool(self.gate1(self.one(x))))).mean((2, 3)))
+
+
+CONVS, PICTURE = settled(Convs(), 1, F64), normal(1, 3, 8, 8, seed=1, dtype=F64)
+DARK = normal(3, 8, 8, seed=2, dtype=F64) / 3
+MLP, VECTOR, ZERO = mlp(dtype=F64), normal(1, 6, seed=3, dtype=F64), normal(6, seed=4, dtype=F64) / 3
+
+
+@contextmanager
+def drawn(seed: int = 0) -> Iterator[None]:
+    """captum's global random states begin where ours do, and are put back."""
+    before = np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        yield
+    np.random.set_state(before)
+
+
+def theirs(name: str, net: nn.Module, x: Tensor, layer: str | None = None, **call: Any) -> Tensor:
+    """What captum itself says, on a copy; of the third class, or of a neuron."""
+    own = copy.deepcopy(net)
+    kind = getattr(attr, name)
+    made = kind(own, own.get_submodule(layer)) if layer else kind(own)
+    call |= {"target": 2} if "target" in inspect.signature(kind.attribute).parameters else {}
+    with drawn():
+        return made.attribute(x.clone().requires_grad_(isinstance(made, attr.GradientAttribution)), **call).detach()
+
+
+def close(found: Tensor, wanted: Tensor, tolerance: float = 1e-6) -> None:
+    assert found.shape == wanted.shape
+    assert float((found - wanted).abs().max()) <= tolerance * float(wanted.abs().max())
+
+
+STEPS, BOX = {"n_steps": 12}, {"sliding_window_shapes": (3, 2, 2), "strides": (3, 2, 2)}
+INPUT: list[tuple[str, dict[str, Any]]] = [
+    ("Saliency", {}), ("Saliency", {"abs": False}), ("InputXGradient", {}), ("IntegratedGradients", STEPS),
+    ("DeepLift", {}), ("GuidedBackprop", {}), ("Deconvolution", {}), ("LRP", {}), ("Occlusion", BOX),
+]
+WITH_LAYER: list[tuple[str, str, dict[str, Any]]] = [
+    ("LayerActivation", "pool", {}), ("LayerGradientXActivation", "two", {}), ("LayerGradCam", "two", {}),
+    ("LayerGradCam", "two", {"relu_attributions": True}), ("LayerIntegratedGradients", "pool", STEPS),
+    ("LayerConductance", "pool", STEPS), ("InternalInfluence", "two", STEPS), ("LayerDeepLift", "pool", {}),
+    ("LayerDeepLift", "two", {"attribute_to_layer_input": True}), ("LayerLRP", "one", {}),
+    ("LayerFeatureAblation", "head", {}),
+]
+NEURON: list[tuple[str, dict[str, Any]]] = [
+    ("NeuronGradient", {}), ("NeuronIntegratedGradients", STEPS), ("NeuronDeepLift", {}), ("NeuronGuidedBackprop", {}),
+    ("NeuronDeconvolution", {}), ("NeuronConductance", STEPS),
+]
+
+
+def based(name: str, baseline: Tensor) -> dict[str, Any]:
+    """The baseline for captum, where the class takes one."""
+    return {"baselines": baseline[None]} if "baselines" in inspect.signature(getattr(attr, name).attribute).parameters else {}
+
+
+@pytest.mark.parametrize(("name", "options"), INPUT, ids=lambda v: v if isinstance(v, str) else "")
+def test_values_at_the_input_are_captums(name: str, options: dict[str, Any]) -> None:
+    e = pellucid.explain(CONVS, PICTURE, f"captum:{name}", target=2, baseline=DARK, **options)
+    wanted = theirs(name, CONVS, PICTURE, **based(name, DARK), **options)[0]
+    if name == "Occlusion":  # the window is three channels high: each says the same, and is not counted thrice
+        assert torch.allclose(wanted[0], wanted[1])
+        close(e.values, wanted[0])
+        return
+    assert e.elements is not None
+    assert e.elements.dtype == F64
+    close(e.elements, wanted)
+    close(e.values, wanted.sum(0))
+
+
+@pytest.mark.parametrize(("name", "layer", "options"), WITH_LAYER, ids=lambda v: v if isinstance(v, str) else "")
+def test_values_at_a_layer_are_captums(name: str, layer: str, options: dict[str, Any]) -> None:
+    e = pellucid.explain(CONVS, PICTURE, f"captum:{name}", layer=layer, target=2, baseline=DARK, **options)
+    wanted = theirs(name, CONVS, PICTURE, layer, **based(name, DARK), **options)[0]
+    close(e.values, wanted[0] if name == "LayerGradCam" else wanted)
+    assert e.text()
+
+
+@pytest.mark.parametrize(("name", "options"), NEURON, ids=lambda v: v if isinstance(v, str) else "")
+def test_values_for_a_neuron_are_captums_and_the_neuron_is_the_target(name: str, options: dict[str, Any]) -> None:
+    unit = (3, 1, 2)
+    e = pellucid.explain(CONVS, PICTURE, f"captum:{name}", layer="gate1", neuron=unit, target=2, baseline=DARK, **options)
+    wanted = theirs(name, CONVS, PICTURE, "gate1", neuron_selector=unit, **based(name, DARK), **options)[0]
+    close(e.elements, wanted)
+    if name == "NeuronConductance":
+        assert e.score == pytest.approx(float(CONVS(PICTURE)[0, 2]))
+        return
+    assert e.target == "unit 3,1,2 of gate1"
+    assert e.score == pytest.approx(float(CONVS.gate1(CONVS.one(PICTURE))[0, 3, 1, 2]))
+    if e.residual is not None:
+        assert abs(e.residual) <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["FeatureAblation", "KernelShap", "Lime", "ShapleyValueSampling", "ShapleyValues",
+                                  "NeuronFeatureAblation"])
+def test_values_of_groups_are_captums_once_per_group(name: str) -> None:
+    """Six quadrants and stripes: captum writes a group's value on each of its elements."""
+    groups = torch.arange(8)[:, None] // 3 * 2 + torch.arange(8)[None] // 4
+    draws = {} if name in ("FeatureAblation", "ShapleyValues", "NeuronFeatureAblation") else {"n_samples": 30}
+    near = {"layer": "gate2", "neuron": (1, 0, 0)} if name.startswith("Neuron") else {}
+    e = pellucid.explain(CONVS, PICTURE, f"captum:{name}", target=2, baseline=DARK, features=groups, **draws, **near)
+    at = {"neuron_selector": near["neuron"]} if near else {}
+    found = theirs(name, CONVS, PICTURE, near.get("layer"), baselines=DARK[None], feature_mask=groups[None, None],
+                   **draws, **at)[0]
+    wanted = torch.stack([found[0][groups == g].mean() for g in range(6)]).double()
+    close(e.values.flatten(), wanted)
+    if name in ("KernelShap", "ShapleyValues", "ShapleyValueSampling"):
+        with torch.no_grad():
+            change = float((CONVS(PICTURE) - CONVS(DARK[None]))[0, 2])
+        assert float(e.values.sum()) == pytest.approx(change, rel=1e-4)
+        assert e.residual == pytest.approx(float(e.values.sum()) - change, abs=1e-9)
+        assert e.verdict.status == "pass"
+
+
+def test_features_of_a_permuted_map_get_their_own_values() -> None:
+    """Columns numbered backwards: what is a feature's must not be an element's."""
+    backwards = torch.arange(5, -1, -1)
+    for name in ("FeatureAblation", "KernelShap"):
+        plain, turned = (pellucid.explain(MLP, VECTOR, f"captum:{name}", target=1, baseline=ZERO, features=f)
+                         for f in (torch.arange(6), backwards))
+        if name == "FeatureAblation":
+            close(turned.values, plain.values.flip(0))
+        assert float(turned.values.sum() - plain.values.sum()) == pytest.approx(0, abs=1e-4) or name == "FeatureAblation"
+        one = turned.values[0] - (MLP(VECTOR) - MLP(torch.where(backwards == 0, ZERO, VECTOR)))[0, 1].detach()
+        assert name != "FeatureAblation" or abs(float(one)) <= 1e-6
+
+
+def test_a_background_is_gone_through_one_baseline_at_a_time() -> None:
+    """captum's softmax rule takes a mean over all rows of a pass: in one pass the baselines spoil each other."""
+    net = settled(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softmax(1)), 2, F64)
+    bases = [normal(6, seed=s, dtype=F64) for s in (5, 6, 7)]
+    e = pellucid.explain(net, VECTOR, "captum:DeepLiftShap", target=2, baseline=bases)
+    each = [theirs("DeepLift", net, VECTOR, baselines=b[None])[0] for b in bases]
+    close(e.values, torch.stack(each).mean(0), 1e-12)
+    apart = theirs("DeepLiftShap", net, VECTOR, baselines=torch.stack(bases))[0] - e.values
+    assert float(apart.abs().max()) > 0.02 * float(e.values.abs().max()), "captum 0.9.0 mixes them: no need to repeat it"
+    plain = pellucid.explain(net[:3], VECTOR, "captum:DeepLiftShap", target=2, baseline=bases)
+    close(plain.values, theirs("DeepLiftShap", net[:3], VECTOR, baselines=torch.stack(bases))[0], 1e-9)
+    assert plain.verdict.status == "pass"
+    assert plain.baseline_score == pytest.approx(float(torch.stack([net[:3](b[None])[0, 2] for b in bases]).mean()))
+
+
+def test_one_baseline_is_enough_for_methods_over_many() -> None:
+    e = pellucid.explain(MLP, VECTOR, "captum:DeepLiftShap", target=1, baseline=ZERO)
+    close(e.values, pellucid.explain(MLP, VECTOR, "captum:DeepLift", target=1, baseline=ZERO).values, 1e-12)
+
+
+def test_draws_are_captums_one_by_one_with_their_spread_as_error() -> None:
+    bases = torch.stack([normal(6, seed=s, dtype=F64) for s in (5, 6, 7)])
+    e = pellucid.explain(MLP, VECTOR, "captum:GradientShap", target=2, baseline=list(bases), n_samples=40, stdevs=0.1)
+    with drawn():
+        made = attr.GradientShap(copy.deepcopy(MLP))
+        each = torch.cat([made.attribute(VECTOR, bases, n_samples=1, stdevs=0.1, target=2) for _ in range(40)]).detach()
+    close(e.values, each.mean(0), 1e-12)
+    close(e.error, each.std(0) / 40**0.5, 1e-9)
+    layer = pellucid.explain(MLP, VECTOR, "captum:LayerGradientShap", layer="2", baseline=list(bases), n_samples=3)
+    assert layer.values.shape == (12,)
+    assert layer.error is not None
+
+
+def test_a_noise_tunnel_goes_around_another_method() -> None:
+    options = {"nt_samples": 6, "stdevs": 0.2}
+    for kind in ("smoothgrad", "vargrad"):
+        e = pellucid.explain(MLP, VECTOR, "captum:NoiseTunnel(IntegratedGradients)", target=2, baseline=ZERO,
+                             nt_type=kind, n_steps=8, **options)
+        own = copy.deepcopy(MLP)
+        with drawn():
+            wanted = attr.NoiseTunnel(attr.IntegratedGradients(own)).attribute(
+                VECTOR, baselines=ZERO[None], target=2, n_steps=8, nt_type=kind, nt_samples_batch_size=1, **options)
+        close(e.values, wanted[0].detach(), 1e-9)
+        assert e.residual is None
+    groups = torch.tensor([0, 0, 1, 1, 2, 2])
+    e = pellucid.explain(MLP, VECTOR, "captum:NoiseTunnel(FeatureAblation)", target=2, features=groups, stdevs=0.01)
+    assert e.values.shape == (3,)
+
+
+# --- judged: the sum, taken from our own scores, tells what captum does not
+
+def codes(e: Any) -> dict[str, str]:
+    return {f.code: f.level for f in e.verdict.findings}
+
+
+class Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.relu(self.a(x)))
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.attn, self.head = nn.LayerNorm(4), Attention(4, 2), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.attn(self.norm(x)).mean(1))
+
+
+JUDGED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
+    "functional": (Functional, (6,), "ReLU at the model's own forward"),
+    "curved": (lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8), nn.SiLU(), nn.Linear(8, 3)), (6,),
+               "GELU at 1, LayerNorm at 2, SiLU at 3"),
+    "lstm": (Recurrent, (5, 4), "recurrent layer at lstm"),
+    "attention": (Attending, (5, 4), "LayerNorm at norm"),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.parametrize("method", ["DeepLift", "DeepLiftShap"])
+def test_operations_that_deeplift_passes_by_are_named_and_their_sum_is_off(name: str, method: str) -> None:
+    make, shape, named = JUDGED[name]
+    net = settled(make(), 2, F64)
+    e = pellucid.explain(net, normal(1, *shape, seed=3, dtype=F64), f"captum:{method}", target=1)
+    assert codes(e)["complete.not"] in ("warn", "fail")
+    assert codes(e)["method.caveat"] == "warn"
+    assert named in next(f.reason for f in e.verdict.findings if f.code == "method.caveat")
+    assert "integrated_gradients" in next(f.do for f in e.verdict.findings if f.code == "complete.not")
+
+
+def test_softmax_is_the_same_among_others_and_its_broken_sum_is_told() -> None:
+    net = settled(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softmax(1)), 2, F64)
+    x = normal(3, 6, seed=8, dtype=F64)
+    together = pellucid.explain(net, x, "captum:DeepLift", target=1)
+    for k, e in enumerate(together):
+        alone = pellucid.explain(net, x[k : k + 1], "captum:DeepLift", target=1)
+        assert torch.equal(e.values, alone.values)
+        with torch.no_grad():
+            change = float((net(x[k : k + 1]) - net(torch.zeros(1, 6, dtype=F64)))[0, 1])
+        assert e.residual == pytest.approx(float(e.values.sum()) - change, abs=1e-12)
+        assert e.verdict.status != "pass" or abs(e.residual) <= 1e-3 * max(abs(change), float(e.values.norm()))
+    assert any(e.verdict.status != "pass" for e in together)
+    in_a_batch = theirs("DeepLift", net, x)
+    assert not torch.allclose(in_a_batch[0], theirs("DeepLift", net, x[:1])[0], rtol=1e-3), "captum's rows interact here"
+
+
+def test_relevance_is_judged_by_the_score_that_it_should_sum_to() -> None:
+    """captum has rules for BatchNorm that make relevance up; without biases a plain network keeps it."""
+    net = settled(Convs(), 1, F64)
+    with torch.no_grad():
+        for layer in (net.one, net.two, net.head):
+            layer.bias.zero_()
+    good = pellucid.explain(net, PICTURE, "captum:LRP", target=2)
+    assert good.verdict.status == "pass"
+    assert good.baseline_score == 0.0
+    assert good.residual == pytest.approx(float(good.values.sum()) - good.score)
+    torch.manual_seed(0)
+    bad = settled(nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Conv2d(6, 3, 1)), 3, F64)
+    for method, options in (("captum:LRP", {}), ("captum:LayerLRP", {"layer": "0"})):
+        e = pellucid.explain(bad, PICTURE, method, target=lambda o: o[:, 1, 0, 0], **options)
+        assert codes(e)["complete.not"] in ("warn", "fail")
+        assert e.residual == pytest.approx(float(e.values.sum()) - e.score)
+        assert abs(e.residual) > 0.01 * abs(e.score)
+
+
+@pytest.mark.parametrize("method", ["captum:DeepLift", "captum:IntegratedGradients", "averaged(captum:DeepLift)"])
+def test_multipliers_promise_no_sum(method: str) -> None:
+    more = {"baselines": [ZERO]} if method.startswith("averaged") else {"baseline": ZERO}
+    e = pellucid.explain(MLP, VECTOR, method, target=2, multiply_by_inputs=False, **more)
+    assert (e.residual, e.baseline_score) == (None, None)
+    assert "complete.not" not in codes(e)
+    assert e.recipe["multiply_by_inputs"] is False
+    whole = pellucid.explain(MLP, VECTOR, method, target=2, **more)
+    close(e.values * (VECTOR[0] - ZERO), whole.values, 1e-9)
+
+
+def test_few_steps_are_told_with_what_to_do() -> None:
+    e = pellucid.explain(CONVS, 4 * PICTURE, "captum:IntegratedGradients", target=2, n_steps=1)
+    finding = next(f for f in e.verdict.findings if f.code == "complete.not")
+    assert "steps" in finding.do
+
+
+# --- sites, dtypes, other inputs
+
+def test_deeplift_and_paths_at_the_word_embedding_are_captums(vision: bool) -> None:
+    model, tokenizer = minilm()
+    subject = pellucid.wrap(model, tokenizer=tokenizer)
+    text = "The waiter was friendly, but slow."
+    ids = tokenizer(text, return_tensors="pt")
+    masked = ids["input_ids"].clone()
+    masked[0, 1:-1] = tokenizer.mask_token_id
+
+    class Scores(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+            return self.model(input_ids=ids, attention_mask=mask).logits
+
+    whole = Scores()
+    embedding = model.bert.embeddings.word_embeddings
+    for name, options in (("DeepLift", {}), ("IntegratedGradients", {"n_steps": 6})):
+        wanted = getattr(attr, f"Layer{name}")(whole, embedding).attribute(
+            ids["input_ids"], masked, target=2, additional_forward_args=(ids["attention_mask"],), **options)[0].detach()
+        e = pellucid.explain(subject, text, f"captum:{name}", target=2, features="tokens", **options)
+        close(e.elements, wanted, 2e-5)
+        close(e.values, wanted.sum(-1)[1:-1], 2e-4)
+    assert e.verdict.status == "warn"
+    shap = pellucid.explain(subject, text, "captum:KernelShap", target=2, n_samples=40)
+    assert shap.names[:3] == ("The", "waiter", "was")
+    assert abs(shap.residual) <= 1e-3 * abs(shap.score - shap.baseline_score)
+
+
+@pytest.mark.parametrize("name", ["Saliency", "IntegratedGradients", "DeepLift", "KernelShap", "GradientShap",
+                                  "FeatureAblation", "LayerConductance", "NeuronGradient"])
+def test_half_precision_models_are_explained_in_single(name: str) -> None:
+    wide = mlp()
+    x = normal(1, 6, seed=3).bfloat16()
+    near = {"layer": "2"} if name.startswith(("Layer", "Neuron")) else {}
+    near |= {"neuron": 4} if name.startswith("Neuron") else {}
+    e = pellucid.explain(copy.deepcopy(wide).bfloat16(), x, f"captum:{name}", target=2, **near)
+    truth = pellucid.explain(wide, x.float(), f"captum:{name}", target=2, **near)
+    assert e.values.dtype == torch.float32
+    assert float((e.values - truth.values).norm()) <= 0.1 * float(truth.values.norm())
+
+
+def test_other_inputs_stay_the_examples_own() -> None:
+    on = toy("two_inputs")
+    e = asked(catalog.find("captum:IntegratedGradients"), {"n_steps": 40}, on, on.x)
+    ours = asked(catalog.find("integrated_gradients"), {"steps": 40}, on, on.x)
+    close(e.values, ours.values, 1e-5)
+
+
+def test_captum_composes_like_any_other_method() -> None:
+    e = pellucid.explain(MLP, VECTOR, "inside(captum:DeepLift)", layer="0", target=2, baseline=ZERO)
+    close(e.values, theirs("LayerDeepLift", MLP, VECTOR, "0", baselines=ZERO[None])[0], 1e-9)
+    e = pellucid.explain(MLP, VECTOR, "contrast(captum:InputXGradient)", target=2, other=0)
+    one, two = (pellucid.explain(MLP, VECTOR, "captum:InputXGradient", target=t).values for t in (2, 0))
+    close(e.values, one - two, 1e-9)
+    smooth = pellucid.explain(MLP, VECTOR, "smooth(captum:Saliency)", target=2, samples=5, spread=0.0)
+    close(smooth.values, pellucid.explain(MLP, VECTOR, "captum:Saliency", target=2).values, 1e-9)
+
+
+# --- classes, objects, options, recipes
+
+class Sums(attr.IntegratedGradients):
+    """A stranger's class, which writes into the weights that it is given."""
+
+    def attribute(self, inputs: Tensor, baselines: Any = None, target: Any = None, n_steps: int = 3) -> Any:  # type: ignore[override]
+        for weight in self.forward_func.parameters():
+            weight.data.mul_(2.0)
+        return super().attribute(inputs, baselines, target, n_steps=n_steps)
+
+
+def test_classes_and_objects_are_methods_too() -> None:
+    e = pellucid.explain(MLP, VECTOR, "captum:DeepLift", target=2)
+    by_class = pellucid.explain(MLP, VECTOR, attr.DeepLift, target=2)
+    assert by_class.method == "captum:DeepLift"
+    assert torch.equal(by_class.values, e.values)
+    bound = pellucid.explain(MLP, VECTOR, attr.DeepLift(MLP, multiply_by_inputs=False, eps=1e-6), target=2)
+    assert (bound.recipe["multiply_by_inputs"], bound.recipe["eps"]) == (False, 1e-6)
+    assert torch.equal(pellucid.explain(MLP, VECTOR, **bound.recipe).values, bound.values)
+    layer = pellucid.explain(MLP, VECTOR, attr.LayerIntegratedGradients(MLP, MLP[2], multiply_by_inputs=False), target=2)
+    assert (layer.recipe["layer"], layer.recipe["multiply_by_inputs"]) == ("2", False)
+    noisy = pellucid.explain(MLP, VECTOR, attr.NoiseTunnel(attr.IntegratedGradients(MLP)), target=2, nt_samples=3)
+    assert noisy.method == "captum:NoiseTunnel(IntegratedGradients)"
+    both = pellucid.explain(MLP, VECTOR, [attr.Saliency, "captum:InputXGradient"], target=2)
+    assert list(both) == ["captum:Saliency", "captum:InputXGradient"]
+
+
+def test_an_object_is_not_worn_out_and_a_strangers_class_writes_into_a_copy() -> None:
+    lime = attr.Lime(MLP)
+    before = copy.deepcopy(lime.interpretable_model.__dict__)
+    e = pellucid.explain(MLP, VECTOR, lime, target=2, n_samples=30)
+    assert lime.interpretable_model.__dict__.keys() == before.keys()
+    assert not e.recipe.replayable
+    weights = [w.clone() for w in MLP.parameters()]
+    e = pellucid.explain(MLP, VECTOR, Sums, target=2)
+    assert all(torch.equal(a, b) for a, b in zip(weights, MLP.parameters(), strict=True))
+    assert e.method == "captum:Sums"
+    assert not e.recipe.replayable
+
+
+def test_recipes_show_every_default_and_replay() -> None:
+    e = pellucid.explain(CONVS, PICTURE, "captum:IntegratedGradients", target=2)
+    assert {k: e.recipe[k] for k in ("n_steps", "captum_method", "internal_batch_size", "multiply_by_inputs")} == {
+        "n_steps": 50, "captum_method": "gausslegendre", "internal_batch_size": None, "multiply_by_inputs": True}
+    again = pellucid.explain(CONVS, PICTURE, **json.loads(json.dumps(dict(e.recipe))))
+    assert torch.equal(again.values, e.values)
+    rough = pellucid.explain(CONVS, PICTURE, "captum:IntegratedGradients", target=2, captum_method="riemann_left")
+    close(rough.elements, theirs("IntegratedGradients", CONVS, PICTURE, method="riemann_left")[0])
+    seen = pellucid.explain(CONVS, PICTURE, "captum:Occlusion", target=2, **BOX)
+    again = pellucid.explain(CONVS, PICTURE, **json.loads(json.dumps(dict(seen.recipe))))
+    assert torch.equal(again.values, seen.values)
+
+
+def test_every_listed_class_is_captums_and_its_options_are_none_that_explain_takes() -> None:
+    taken = set(inspect.signature(pellucid.explain).parameters) - {"options"}
+    assert taken == captum_classes.TAKEN
+    for name in catalog.families()["captum"]:
+        made = catalog.find(f"captum:{name}" + ("(Saliency)" if name == "NoiseTunnel" else ""))
+        assert not taken & set(made.defaults)
+        assert made.card.paper or name.endswith(("Ablation", "Activation"))
+        assert made.summary
+    known = {n for n, c in vars(attr).items() if isinstance(c, type) and issubclass(c, attr.Attribution)}
+    listed = set(catalog.families()["captum"])
+    unfit = {n for n in known - listed if n != "LimeBase"}
+    assert listed <= known
+    assert all(n in captum_classes.UNFIT or n.endswith("Attribution") for n in unfit)
+
+
+# --- rows and memory
+
+def test_passes_hold_what_fits_and_what_was_allowed() -> None:
+    for name, options in (("IntegratedGradients", {"n_steps": 40}), ("KernelShap", {"n_samples": 40}),
+                          ("FeatureAblation", {}), ("LayerConductance", {"n_steps": 40, "layer": "pool"})):
+        ask = lambda **how: pellucid.explain(  # noqa: E731
+            CONVS, PICTURE, f"captum:{name}", target=2, features="patches:2", **options, **how)  # noqa: B023
+        whole, few = ask(), ask(chunk=4)
+        assert few.evidence.chunk <= 4 < whole.evidence.chunk
+        close(few.values, whole.values, 1e-5)
+        assert whole.evidence.rows >= 17
+        row = whole.evidence.peak_bytes / whole.evidence.chunk
+        tight = ask(budget=int(6 * row))
+        assert tight.evidence.chunk < whole.evidence.chunk
+        close(tight.values, whole.values, 1e-5)
+    given = pellucid.explain(CONVS, PICTURE, "captum:IntegratedGradients", target=2, n_steps=40, internal_batch_size=7)
+    assert given.evidence.chunk == 7
+
+
+class Greedy(nn.Module):
+    """Takes three rows at most."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.head = most, settled(nn.Linear(6, 3), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.head(x)
+
+
+def test_memory_that_runs_out_halves_the_rows() -> None:
+    e = pellucid.explain(Greedy(3), normal(1, 6), "captum:FeatureAblation", target=1)
+    assert e.evidence.retries >= 1
+    assert e.evidence.chunk <= 3 * 2**4
+    close(e.values, pellucid.explain(Greedy(99), normal(1, 6), "captum:FeatureAblation", target=1).values)
+    with pytest.raises(pellucid.PellucidError) as error:
+        pellucid.explain(Greedy(1), normal(1, 6), "captum:DeepLift", target=1)
+    assert error.value.code == "budget.too_small"
+
+
+def test_rows_that_look_at_each_other_are_scored_alone() -> None:
+    on = toy("interacting")
+    e = asked(catalog.find("captum:FeatureAblation"), {}, on, on.x)
+    ours = asked(catalog.find("ablation"), {}, on, on.x)
+    close(e.values, ours.values, 1e-5)
+    assert e.evidence.rows_interact
+    with pytest.raises(pellucid.PellucidError) as error:
+        asked(catalog.find("captum:DeepLift"), {}, on, on.x)
+    assert error.value.code in ("foreign.failed", "method.unfit")
+
+
+@pytest.mark.parametrize("on", ["gelu_mlp", "cnn"])
+@pytest.mark.parametrize("name", UNIVERSAL)
+@pytest.mark.parametrize("method", ["Saliency", "DeepLift", "IntegratedGradients", "KernelShap"])
+def test_the_laws_of_every_method_hold(method: str, name: str, on: str) -> None:
+    """But one: DeepLift puts x and baseline into one pass, and can do with no less than two rows."""
+    options: dict[str, Any] = {"IntegratedGradients": {"n_steps": 8}, "KernelShap": {"features": "patches:3"} if on == "cnn" else {}}.get(method, {})
+    if name == "FLAT":
+        options = {k: v for k, v in options.items() if k != "n_steps"}
+    if method == "DeepLift" and name == "CHUNK":
+        where = toy(on)
+        two, seven = (asked(catalog.find("captum:DeepLift"), {}, where, where.x, chunk=c) for c in (2, 7))
+        assert torch.equal(two.values, seven.values)
+        assert two.evidence.chunk == 2
+        return
+    law(name).check(catalog.find(f"captum:{method}"), options, toy(on))
+
+
+def test_the_shell_takes_captums_options(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from pellucid.cli.main import main
+    from pellucid.models.demo import FOLDER
+
+    rows = str(FOLDER / "tumours" / "samples.csv")
+    code = main(["explain", "demo:tumours", rows, "--row", "2", "--method", "captum:KernelShap", "--n-samples", "50",
+                 "--json", "--no-progress"])
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert found["recipe"]["n_samples"] == 50
+    main(["methods"])
+    assert "DeepLiftShap" in capsys.readouterr().out
+    main(["methods", "--json"])
+    assert "captum:DeepLift" in json.loads(capsys.readouterr().out)["families"]["captum"]
+
+
+def test_cnn_with_in_place_gates_is_the_one_without() -> None:
+    net, x = cnn(dtype=F64), normal(1, 3, 12, 12, seed=1, dtype=F64)
+    close(pellucid.explain(net, x, "captum:DeepLift", target=2).elements, theirs("DeepLift", net, x)[0], 1e-9)
