@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from docs.generate import catalogue
+import sys
 
 if __name__ == "__main__":
+    sys.path.append("tests")
+    import torchvision_repair  # pyright: ignore[reportMissingImports]
+
+    torchvision_repair.repair()
+    from docs.generate import catalogue, grid
+
     catalogue.write()
+    grid.write()

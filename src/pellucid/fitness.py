@@ -25,6 +25,7 @@ GATES = {
     "Clamp": "clamp", "ClampMin": "clamp", "ClampMax": "clamp", "Maximum": "maximum", "Minimum": "minimum",
     "Where": "where", "MkldnnRnnLayer": "a recurrent layer", "CudnnRnn": "a recurrent layer", "Erf": "erf",
     "ThnnFusedLstmCell": "a recurrent layer", "ThnnFusedGruCell": "a recurrent layer", "Exp": "exp",
+    "DifferentiableGraph": "a scripted function", "CompiledFunction": "a compiled part",
 }
 """Other operations that open and close for a value, by their name in autograd's graph."""
 

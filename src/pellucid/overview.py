@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from pellucid import catalog, fitness
-from pellucid.changes.attending import ATTENTION, within
+from pellucid.changes.attending import ATTENTION
+from pellucid.changes.attentions import within
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings
@@ -25,7 +26,11 @@ from pellucid.words.site import Site
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one model: `status` is valid, caveat or invalid, `price` None where it is not known."""
+    """One method on one model.
+
+    `status` is valid, caveat, open (an option has to be given: `do` says which) or invalid; `price` is None where
+    it is not known.
+    """
 
     method: Method
     status: str
@@ -49,12 +54,20 @@ def overview(subject: Subject | nn.Module, x: Any) -> list[Row]:
         try:
             plan = planned(subject, example, method, None, None, None, 0, {}, 0, 0.0)
         except PellucidError as error:
-            rows.append(Row(method, "invalid", error.found, error.do))
+            rows.append(_refused(method, error))
             continue
         ((result,), _) = run(subject.module, [_weighed(plan, shared)], facts=subject.facts,
                              settings=Settings(precision="exact"))
-        rows.append(Row(method, "invalid", result.found, result.do) if isinstance(result, PellucidError) else result)
+        rows.append(_refused(method, result) if isinstance(result, PellucidError) else result)
     return rows
+
+
+OPEN = ("layer.needed", "option.missing", "background.missing", "target.needed")
+"""Refusals that an option mends."""
+
+
+def _refused(method: Method, error: PellucidError) -> Row:
+    return Row(method, "open" if error.code in OPEN else "invalid", error.found, error.do)
 
 
 async def _weighed(plan: Plan, shared: Shared) -> Row:

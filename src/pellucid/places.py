@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,7 @@ from pellucid.engine.passes import Heard
 from pellucid.engine.run import run, surveyed
 from pellucid.engine.settings import Settings
 from pellucid.models.subject import Example, Subject
+from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.errors import PellucidError
 from pellucid.words.features import units
@@ -46,6 +47,9 @@ MERGING = re.compile("[Mm]erging")
 TOKENS = {"class": "cls|cls_token|class_token|class_embedding", "distillation": "dist_token|distillation_token",
           "register": "reg_token|register_token|register_tokens|registers"}
 """What stands before the patches, by the names of the parameters that hold it."""
+
+LOOKED_AT = 12
+"""So many layers are watched while single patches are changed: attention follows soon, and mixes them."""
 
 SURE = 0.9
 """How well the places that react must follow those that were changed (a cosine), where single tokens do not tell."""
@@ -90,7 +94,8 @@ class Places:
         if id(call) not in self.known:
             self.known[id(call)] = None  # what the tokens of an earlier call say is asked on the way
             shape = shape_of(call) if call.layer else ()
-            found = self._tokens(call, shape) if len(shape) == 2 and self.flat else self._axes(call, shape)
+            tokens = self._tokens(call, shape) if len(shape) == 2 and self.flat else None
+            found = tokens or self._axes(call, shape)
             self.known[id(call)] = found if found is not None and math.prod(found.size) > 1 else None
         return self.known[id(call)]
 
@@ -109,14 +114,14 @@ class Places:
         """Channels first or last, by which of the two gives a size that the model is known to have."""
         if len(shape) < 2:
             return None
-        first, last = shape[1:] in self.sizes, shape[:-1] in self.sizes | self.merged
+        first, last = (s in self.sizes | self.merged for s in (shape[1:], shape[:-1]))
         if first and last:
             first, last = self._as_before(call, shape)
         if first:
             return Laid(shape[1:], None, f"{_by(shape[1:])} places")
         if last and len(shape) > 2:
             return Laid(shape[:-1], shape[:-1], f"{_by(shape[:-1])} places, with channels last")
-        if len(shape) == 2 and (last or not self.sizes):
+        if len(shape) == 2 and not self.flat and (last or not self.sizes):
             return Laid(shape[:1], shape[:1], f"{shape[0]} tokens in a line")
         return None
 
@@ -144,7 +149,7 @@ class Places:
         if count < 2:
             return None
         for grid, before, merged in self._guesses(call, count):
-            if merged or self._follows(count, grid, before):
+            if merged or self._follows(call, grid, before):
                 said = f"{_by(grid)} tokens" + (f" after {self._before(before)}" if before else "")
                 return Laid(grid, grid, said, before)
         return None
@@ -169,19 +174,20 @@ class Places:
                 if math.prod(grid) <= count <= math.prod(grid) + PREFIX:
                     yield grid, count - math.prod(grid), False
 
-    def _follows(self, count: int, grid: Grid, before: int) -> bool:
-        """True where changed patches are seen at their tokens, in the first value that has so many tokens."""
+    def _follows(self, call: Heard, grid: Grid, before: int) -> bool:
+        """True where changed patches are seen at their tokens, from the first value with so many tokens to this one."""
+        count, facts = shape_of(call)[0], self.subject.facts
         key = ("tokens follow", self.example.carrier.signature, count, grid, before)
-        facts = self.subject.facts
+        some = [c for c in self.calls if c.layer and len(s := shape_of(c)) == 2 and s[0] == count]
         if key not in facts:
-            facts[key] = self._measured(count, grid, before)
-        return facts[key]
+            facts[key] = self._measured(some[:LOOKED_AT], grid, before)
+        return next(k for k, c in enumerate(some) if c is call) < facts[key]
 
-    def _measured(self, count: int, grid: Grid, before: int) -> bool:
-        x, first = self.example.x, next(c for c in self.calls if c.layer and shape_of(c)[:1] == (count,)
-                                        and len(shape_of(c)) == 2)
+    def _measured(self, some: list[Heard], grid: Grid, before: int) -> float:
+        """In how many of these layers the tokens follow the patches, before the first in which they do not."""
+        x = self.example.x
         if self.picture is None or x is None:
-            return False
+            return 0
         (rows, columns), (height, width) = grid, self.picture
         probes = list(dict.fromkeys([(0, 0), (0, columns - 1), (rows - 1, 0), (rows // 2, columns // 3)]))
         changed = x.repeat(len(probes) + 1, 1, 1, 1)
@@ -190,25 +196,23 @@ class Places:
             patch = (slice(None), slice(r * height // rows, -(-(r + 1) * height // rows)),
                      slice(c * width // columns, -(-(c + 1) * width // columns)))
             changed[k][patch] += noise[patch]
-        said = self._read(first, changed)
-        if said is None:
-            return False
-        moved = (said[1:] - said[:1]).abs().double().sum(-1)
-        return reacts_where_changed(moved[:, :before].sum(1), moved[:, before:].unflatten(1, grid), probes)
+        moved = [(v[1:] - v[:1]).abs().double().sum(-1) for v in self._read(some, changed)]
+        return follow([(m[:, :before].sum(1), m[:, before:].unflatten(1, grid)) for m in moved], probes)
 
-    def _read(self, call: Heard, rows: Tensor) -> Tensor | None:
-        """What a layer says of these rows."""
+    def _read(self, calls: list[Heard], rows: Tensor) -> list[Tensor]:
+        """What layers say of these rows; nothing where they cannot be asked."""
         x = self.example.x
         assert x is not None
         start = Case(self.example.carrier, x, torch.zeros_like(x), units(tuple(x.shape)), Predicted(),
                      self.example.site)
+        points = start.given(rows)
 
         async def reading() -> Any:
-            return await start.reading(start.given(rows), of=named(call, self.calls))
+            return await together(*(start.reading(points, of=named(c, self.calls)) for c in calls))
 
         (found,), _ = run(self.subject.module, [reading()], facts=self.subject.facts,
                           settings=Settings(precision="exact"))
-        return None if isinstance(found, PellucidError) else found
+        return [] if isinstance(found, PellucidError) else found
 
     def _before(self, count: int) -> str:
         """What stands before the patches, by the names of the model's own parameters where they account for it."""
@@ -223,23 +227,39 @@ class Places:
         return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
 
 
-def reacts_where_changed(before: Tensor, moved: Tensor, probes: list[tuple[int, int]]) -> bool:
-    """True where the tokens (probes, rows, columns) that moved are those of the patches that were changed.
+def follow(moved: list[tuple[Tensor, Tensor]], probes: list[tuple[int, int]]) -> float:
+    """In how many layers the tokens that moved are those of the patches that were changed; infinite if in all.
 
-    Where one token takes nearly all of it, it must be the patch's own. Where a convolution before spreads it, the
-    middles of what moved must lie to one another as the patches do.
+    `moved` is how much, of the tokens before (probes,) and of the patches' (probes, rows, columns), for one layer after
+    the other. In the first, where nearly all of it is in one token, that must be the patch's own; where a convolution
+    spread it, the middles of what moved must lie to one another as the patches do. In the layers that follow the
+    same tokens must have moved, until attention has mixed them: nothing puts them in another order after that.
     """
-    total = moved.flatten(1).sum(1)
-    if not bool((total > 0).all()) or bool((before > 0.1 * total).any()):
-        return False
-    columns = moved.shape[2]
-    own = torch.tensor([r * columns + c for r, c in probes])
-    if bool((moved.flatten(1).amax(1) > SURE * total).all()):
-        return bool((moved.flatten(1).argmax(1).cpu() == own).all())
-    places = torch.cartesian_prod(*(torch.arange(s, dtype=torch.float64) for s in moved.shape[1:])).to(moved.device)
-    middles = (moved.flatten(1) @ places / total[:, None]).cpu()
-    wanted = torch.tensor(probes, dtype=torch.float64)
-    a, b = (v - v.mean(0) for v in (middles, wanted))
+    first: Tensor | None = None
+    for k, (before, here) in enumerate(moved):
+        flat = here.flatten(1).cpu()
+        total = flat.sum(1)
+        some = flat > 1e-4 * flat.amax(1, keepdim=True)
+        if first is None:
+            if not bool((total > 0).all()) or bool((before.cpu() > 0.1 * total).any()):
+                return 0
+            own = torch.tensor([r * here.shape[2] + c for r, c in probes])
+            single = bool((flat.amax(1) > SURE * total).all())
+            if not (bool((flat.argmax(1) == own).all()) if single
+                    else _alike(flat / total[:, None], here.shape, probes)):
+                return 0
+            first = some
+        elif int(some.sum()) > 2 * int(first.sum()):
+            return math.inf
+        elif int((some & first).sum()) < min(int(some.sum()), int(first.sum())) / 2:
+            return k
+    return math.inf if moved else 0
+
+
+def _alike(shares: Tensor, shape: Sequence[int], probes: list[tuple[int, int]]) -> bool:
+    """True where the middles of what moved (probes, tokens) lie to one another as the patches that were changed."""
+    places = torch.cartesian_prod(*(torch.arange(s, dtype=torch.float64) for s in shape[1:]))
+    a, b = (v - v.mean(0) for v in (shares @ places, torch.tensor(probes, dtype=torch.float64)))
     return float((a * b).sum()) > SURE * float(a.norm() * b.norm()) > 0
 
 
@@ -281,7 +301,7 @@ def _looked_for(here: Places) -> Usual | None:
         return None
     known, last = {id(c) for c, _ in laid}, rest[-1]
     others = [c for c in here.calls if c.layer and id(c) not in known and math.prod((s := shape_of(c))[1:]) > 1
-              and len(s) == len(last[1].size) + 1]
+              and len(s) == len(shape_of(last[0]))]
     if len(others) > len(rest):
         return None
     same = [p for p in rest if p[1].size == last[1].size]

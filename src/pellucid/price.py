@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.words.ask import Ask
+from pellucid.words.ask import Ask, Each, Sum
 from pellucid.words.case import Case
+from pellucid.words.errors import PellucidError
 from pellucid.words.method import Method
 from pellucid.words.site import Site
 
@@ -28,7 +29,8 @@ class Price:
 
     def __str__(self) -> str:
         rows = f"{self.least:,}" if self.least == self.most else f"{self.least:,} to {self.most:,}"
-        return f"{rows} {'gradients' if self.gradient else 'forward'}"
+        kind = "gradient" if self.gradient else "row"
+        return f"{rows} {kind if self.most == 1 else kind + 's'}"
 
 
 class _Unknown(Exception):
@@ -38,15 +40,22 @@ class _Unknown(Exception):
 def price(method: Method, case: Case, options: Mapping[str, Any], shape: Shapes) -> Price | None:
     """What the method asks where every answer is zero (whatever stops early does), and where all is noise.
 
-    None where it asks what cannot be made up: another library's work. An error of the method comes out as it is.
+    None where it asks what cannot be made up: another library's work. What the method refuses whatever the answers
+    are comes out as its error.
     """
     generator = torch.Generator().manual_seed(0)
-    try:
-        calm, _ = _held(method, case, options, shape, torch.zeros)
-        wild, gradient = _held(method, case, options, shape, lambda size: torch.randn(size, generator=generator))
-    except _Unknown:
-        return None
-    return Price(min(calm, wild), max(calm, wild), gradient)
+    found: list[tuple[int, bool]] = []
+    refused: PellucidError | None = None
+    for made in (torch.zeros, lambda size: torch.randn(size, generator=generator)):
+        try:
+            found.append(_held(method, case, options, shape, made))
+        except _Unknown:
+            return None
+        except PellucidError as error:  # nothing but zeros may be nothing to work with
+            refused = error
+    if not found and refused is not None:
+        raise refused
+    return Price(min(rows for rows, _ in found), max(rows for rows, _ in found), any(g for _, g in found))
 
 
 def _held(method: Method, case: Case, options: Mapping[str, Any], shape: Shapes,
@@ -56,9 +65,13 @@ def _held(method: Method, case: Case, options: Mapping[str, Any], shape: Shapes,
     def answer(ask: Ask) -> Tensor:
         if ask.kind == "foreign":
             raise _Unknown
-        n = ask.points.n if ask.fold is None else len(ask.fold.weights)
         at = () if ask.kind == "score" else shape(ask.at or ask.case.site)
-        return made((n, *at)).to(ask.case.origin.dtype)
+        n = len(ask.fold.weights) if isinstance(ask.fold, Sum) else ask.points.n
+        found = made((n, *at)).to(ask.case.origin.dtype)
+        if not isinstance(ask.fold, Each):
+            return found
+        beside = ask.fold.beside
+        return ask.fold.of(found, *([] if beside is None else [made((n, *shape(beside))).to(found.dtype)]))
 
     conversation = method.run(case, **options)
     answers: Any = None

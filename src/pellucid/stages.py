@@ -57,15 +57,14 @@ def stages(subject: Subject, example: Example) -> tuple[tuple[str, ...], str]:
     """The parts that a model is made of, in the order in which they run: what holds most of it is taken apart."""
     calls = surveyed(subject.module, example.carrier, subject.facts)
     modules, spoke = dict(subject.module.named_modules()), {c.layer for c in calls}
-    whole = _weights(subject.module)
     chosen = _parts("", modules, spoke)
     while True:
-        trunk = next((n for n in chosen if 2 * _weights(modules[n]) > whole and len(_parts(n, modules, spoke)) > 1), "")
+        trunk = next((n for n in chosen if 2 * _held(n, spoke) > len(spoke) and len(_parts(n, modules, spoke)) > 1), "")
         if not trunk:
             break
         chosen = [n for name in chosen for n in (_parts(name, modules, spoke) if name == trunk else [name])]
     found = [named(c, calls) for k, c in enumerate(calls)
-             if c.layer in chosen and shape_of(c) and not _merges(c, calls[k + 1 :], modules)]
+             if c.layer in chosen and shape_of(c) and not _merges(k, calls, modules)]
     if len(found) > MOST:
         found = [found[round(k * (len(found) - 1) / (MOST - 1))] for k in range(MOST)]
     return tuple(found), f"{len(found)} stages of the model"
@@ -80,11 +79,15 @@ def _parts(name: str, modules: dict[str, nn.Module], spoke: set[str]) -> list[st
     return found
 
 
-def _weights(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+def _held(name: str, spoke: set[str]) -> int:
+    """How many modules run inside one."""
+    return sum(n.startswith(name + ".") for n in spoke)
 
 
-def _merges(call: Heard, after: list[Heard], modules: dict[str, nn.Module]) -> bool:
-    """True where a BatchNorm runs next: behind a layer the two are one, and there is no value between them."""
-    later = next((c for c in after if not call.layer.startswith(c.layer + ".") and c.layer), None)
-    return later is not None and isinstance(modules[later.layer], _BatchNorm)
+def _merges(k: int, calls: list[Heard], modules: dict[str, nn.Module]) -> bool:
+    """True where a BatchNorm reads what a layer of this call made: the two are one, with no value between them."""
+    call = calls[k]
+    made = next((c for c in reversed(calls[: k + 1]) if not any(True for _ in modules[c.layer].children())), call)
+    after = next((c for c in calls[k + 1 :] if c.layer and not call.layer.startswith(c.layer + ".")), None)
+    return (after is not None and isinstance(modules[after.layer], _BatchNorm)
+            and isinstance(modules[made.layer], _ConvNd | nn.Linear) and shape_of(made) == shape_of(call))

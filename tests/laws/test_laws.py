@@ -76,7 +76,7 @@ def coarsely(method: Method, on: Toy) -> dict[str, str]:
     """Sixteen patches are as good as 144 pixels to a law; what grows with them is measured by FLAT itself."""
     own = method.card.gives == "map" or method.name.startswith("inside(") or not on.picture
     few = method.card.most is not None and method.card.most < 16
-    return {} if own or method.card.asks != "score" else {"features": "patches:4" if few else "patches:3"}
+    return {} if own or method.card.asks != "score" else {"features": "patches:6" if few else "patches:3"}
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ def hf(kind: str, **options: Any) -> nn.Module:
 def tv_swin() -> nn.Module:
     import torchvision as tv
 
-    return tv.models.SwinTransformer([2, 2], 8, [1, 1, 1], [1, 1, 2], [4, 4], num_classes=5)
+    return tv.models.SwinTransformer([2, 2], 8, [1, 1], [1, 2], [4, 4], num_classes=5)
 
 
 def tv_convnext() -> nn.Module:
@@ -55,7 +55,7 @@ CASES: dict[str, Case] = {
         (16, 32), "blocks.1.norm1", (2, 4), "2 by 4 tokens after 1 class token and 4 register tokens"),
     "timm vit, mean of tokens": (
         lambda: timm("vit_tiny_patch16_224", img_size=32, patch_size=8, depth=2, embed_dim=24, class_token=False,
-                     global_pool="avg"), (32, 32), "blocks", (4, 4), "4 by 4 tokens"),
+                     global_pool="avg"), (32, 32), "norm", (4, 4), "4 by 4 tokens"),
     "timm swin": (
         lambda: timm("swin_tiny_patch4_window7_224", img_size=(32, 64), window_size=4, depths=(1, 1), embed_dim=12,
                      num_heads=(1, 2)), (32, 64), "norm", (4, 8), "4 by 8 places, with channels last"),
@@ -67,7 +67,7 @@ CASES: dict[str, Case] = {
     "transformers swin": (lambda: hf("Swin", **SWIN, image_size=32), (16, 32), "swin.layernorm", (4, 8),
                           "4 by 8 tokens"),
     "transformers convnext": (
-        lambda: hf("ConvNext", hidden_sizes=[8, 16], depths=[1, 1], num_stages=2), (32, 64), "*.stages.1", (4, 8),
+        lambda: hf("ConvNext", hidden_sizes=[8, 16], depths=[1, 1], num_stages=2), (32, 64), "convnext.encoder", (4, 8),
         "4 by 8 places"),
     "torchvision swin": (tv_swin, (16, 32), "permute", (4, 8), "4 by 8 places"),
     "torchvision convnext": (tv_convnext, (32, 64), "features", (4, 8), "4 by 8 places"),
@@ -78,9 +78,11 @@ def by_hand(net: nn.Module, x: Tensor, layer: str, target: int, grid: tuple[int,
     """Grad-CAM by hooks; the layout is told by its known grid alone."""
     kept: list[Tensor] = []
 
-    def hook(m: nn.Module, a: Any, out: Tensor) -> Tensor:
-        kept.append(out)
-        return out.clone()
+    def hook(m: nn.Module, a: Any, out: Any) -> Any:
+        kept.append(out[0] if isinstance(out, tuple) else getattr(out, "last_hidden_state", out))
+        if isinstance(out, tuple):
+            return (out[0].clone(), *out[1:])
+        return out.clone() if isinstance(out, Tensor) else None
 
     handle = net.get_submodule(layer).register_forward_hook(hook)
     out = net(x.clone().requires_grad_())
@@ -155,11 +157,15 @@ def test_tokens_that_do_not_lie_as_the_patches_do_are_refused_rather_than_drawn_
     torch.testing.assert_close(e.values, by_hand(net, x, "norm2", 1, (2, 3)), rtol=1e-4, atol=1e-6)
 
 
-def test_hiera_whose_tokens_are_unrolled_is_not_guessed_at(vision: bool) -> None:
+def test_hiera_which_puts_its_tokens_in_another_order_is_explained_before_that_and_not_after(vision: bool) -> None:
     net = settled(timm("hiera_tiny_224", img_size=64, embed_dim=8, num_heads=1, stages=(1, 1, 1, 1)))
-    with pytest.raises(pellucid.PellucidError) as error:
-        pellucid.explain(net, normal(1, 3, 64, 64), "grad_cam", layer="blocks.0", target=1)
-    assert error.value.code == "layer.no_places"
+    x = normal(1, 3, 64, 64)
+    e = pellucid.explain(net, x, "grad_cam", layer="patch_embed", target=1)
+    torch.testing.assert_close(e.values, by_hand(net, x, "patch_embed", 1, (16, 16)), rtol=1e-4, atol=1e-6)
+    for layer in ("blocks.0.norm1", "blocks.0", "blocks.3"):
+        with pytest.raises(pellucid.PellucidError) as error:
+            pellucid.explain(net, x, "grad_cam", layer=layer, target=1)
+        assert error.value.code == "layer.no_places"
 
 
 class Stack(nn.Module):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import pellucid
 from pellucid import catalog
 from pellucid.methods import captum_classes
+from pellucid.testing.faults import LiveBytes
 from pellucid.testing.laws import UNIVERSAL, law
 from pellucid.testing.toys import toy
 from pellucid.testing.universal import asked
@@ -91,7 +92,8 @@ NEURON: list[tuple[str, dict[str, Any]]] = [
 
 def based(name: str, baseline: Tensor) -> dict[str, Any]:
     """The baseline for captum, where the class takes one."""
-    return {"baselines": baseline[None]} if "baselines" in inspect.signature(getattr(attr, name).attribute).parameters else {}
+    taken = inspect.signature(getattr(attr, name).attribute).parameters
+    return {"baselines": baseline[None]} if "baselines" in taken else {}
 
 
 @pytest.mark.parametrize(("name", "options"), INPUT, ids=lambda v: v if isinstance(v, str) else "")
@@ -119,7 +121,8 @@ def test_values_at_a_layer_are_captums(name: str, layer: str, options: dict[str,
 @pytest.mark.parametrize(("name", "options"), NEURON, ids=lambda v: v if isinstance(v, str) else "")
 def test_values_for_a_neuron_are_captums_and_the_neuron_is_the_target(name: str, options: dict[str, Any]) -> None:
     unit = (3, 1, 2)
-    e = pellucid.explain(CONVS, PICTURE, f"captum:{name}", layer="gate1", neuron=unit, target=2, baseline=DARK, **options)
+    e = pellucid.explain(CONVS, PICTURE, f"captum:{name}", layer="gate1", neuron=unit, target=2, baseline=DARK,
+                         **options)
     wanted = theirs(name, CONVS, PICTURE, "gate1", neuron_selector=unit, **based(name, DARK), **options)[0]
     close(e.elements, wanted)
     if name == "NeuronConductance":
@@ -134,15 +137,15 @@ def test_values_for_a_neuron_are_captums_and_the_neuron_is_the_target(name: str,
 @pytest.mark.parametrize("name", ["FeatureAblation", "KernelShap", "Lime", "ShapleyValueSampling", "ShapleyValues",
                                   "NeuronFeatureAblation"])
 def test_values_of_groups_are_captums_once_per_group(name: str) -> None:
-    """Six quadrants and stripes: captum writes a group's value on each of its elements."""
-    groups = torch.arange(8)[:, None] // 3 * 2 + torch.arange(8)[None] // 4
+    """Four unequal boxes: captum writes a group's value on each of its elements."""
+    groups = torch.arange(8)[:, None] // 5 * 2 + torch.arange(8)[None] // 4
     draws = {} if name in ("FeatureAblation", "ShapleyValues", "NeuronFeatureAblation") else {"n_samples": 30}
     near = {"layer": "gate2", "neuron": (1, 0, 0)} if name.startswith("Neuron") else {}
     e = pellucid.explain(CONVS, PICTURE, f"captum:{name}", target=2, baseline=DARK, features=groups, **draws, **near)
     at = {"neuron_selector": near["neuron"]} if near else {}
     found = theirs(name, CONVS, PICTURE, near.get("layer"), baselines=DARK[None], feature_mask=groups[None, None],
                    **draws, **at)[0]
-    wanted = torch.stack([found[0][groups == g].mean() for g in range(6)]).double()
+    wanted = torch.stack([found[0][groups == g].mean() for g in range(4)]).double()
     close(e.values.flatten(), wanted)
     if name in ("KernelShap", "ShapleyValues", "ShapleyValueSampling"):
         with torch.no_grad():
@@ -155,14 +158,13 @@ def test_values_of_groups_are_captums_once_per_group(name: str) -> None:
 def test_features_of_a_permuted_map_get_their_own_values() -> None:
     """Columns numbered backwards: what is a feature's must not be an element's."""
     backwards = torch.arange(5, -1, -1)
-    for name in ("FeatureAblation", "KernelShap"):
-        plain, turned = (pellucid.explain(MLP, VECTOR, f"captum:{name}", target=1, baseline=ZERO, features=f)
-                         for f in (torch.arange(6), backwards))
-        if name == "FeatureAblation":
-            close(turned.values, plain.values.flip(0))
-        assert float(turned.values.sum() - plain.values.sum()) == pytest.approx(0, abs=1e-4) or name == "FeatureAblation"
-        one = turned.values[0] - (MLP(VECTOR) - MLP(torch.where(backwards == 0, ZERO, VECTOR)))[0, 1].detach()
-        assert name != "FeatureAblation" or abs(float(one)) <= 1e-6
+    ask = {"target": 1, "baseline": ZERO}
+    plain, turned = (pellucid.explain(MLP, VECTOR, "captum:FeatureAblation", features=f, **ask).values
+                     for f in (torch.arange(6), backwards))
+    close(turned, plain.flip(0))
+    shap = pellucid.explain(MLP, VECTOR, "captum:KernelShap", features=backwards, n_samples=300, **ask).values
+    truth = pellucid.explain(MLP, VECTOR, "kernel_shap", features=backwards, **ask).values
+    close(shap, truth, 0.1)
 
 
 def test_a_background_is_gone_through_one_baseline_at_a_time() -> None:
@@ -173,7 +175,7 @@ def test_a_background_is_gone_through_one_baseline_at_a_time() -> None:
     each = [theirs("DeepLift", net, VECTOR, baselines=b[None])[0] for b in bases]
     close(e.values, torch.stack(each).mean(0), 1e-12)
     apart = theirs("DeepLiftShap", net, VECTOR, baselines=torch.stack(bases))[0] - e.values
-    assert float(apart.abs().max()) > 0.02 * float(e.values.abs().max()), "captum 0.9.0 mixes them: no need to repeat it"
+    assert float(apart.abs().max()) > 0.02 * float(e.values.abs().max()), "captum 0.9.0 mixes them"
     plain = pellucid.explain(net[:3], VECTOR, "captum:DeepLiftShap", target=2, baseline=bases)
     close(plain.values, theirs("DeepLiftShap", net[:3], VECTOR, baselines=torch.stack(bases))[0], 1e-9)
     assert plain.verdict.status == "pass"
@@ -190,7 +192,7 @@ def test_draws_are_captums_one_by_one_with_their_spread_as_error() -> None:
     e = pellucid.explain(MLP, VECTOR, "captum:GradientShap", target=2, baseline=list(bases), n_samples=40, stdevs=0.1)
     with drawn():
         made = attr.GradientShap(copy.deepcopy(MLP))
-        each = torch.cat([made.attribute(VECTOR, bases, n_samples=1, stdevs=0.1, target=2) for _ in range(40)]).detach()
+        each = torch.cat([made.attribute(VECTOR, bases, n_samples=1, stdevs=0.1, target=2) for _ in range(40)])
     close(e.values, each.mean(0), 1e-12)
     close(e.error, each.std(0) / 40**0.5, 1e-9)
     layer = pellucid.explain(MLP, VECTOR, "captum:LayerGradientShap", layer="2", baseline=list(bases), n_samples=3)
@@ -242,7 +244,7 @@ JUDGED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "functional": (Functional, (6,), "ReLU at the model's own forward"),
     "curved": (lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8), nn.SiLU(), nn.Linear(8, 3)), (6,),
                "GELU at 1, LayerNorm at 2, SiLU at 3"),
-    "lstm": (Recurrent, (5, 4), "recurrent layer at lstm"),
+    "lstm": (Recurrent, (5, 4), "at lstm"),
     "attention": (Attending, (5, 4), "LayerNorm at norm"),
 }
 
@@ -272,7 +274,7 @@ def test_softmax_is_the_same_among_others_and_its_broken_sum_is_told() -> None:
         assert e.verdict.status != "pass" or abs(e.residual) <= 1e-3 * max(abs(change), float(e.values.norm()))
     assert any(e.verdict.status != "pass" for e in together)
     in_a_batch = theirs("DeepLift", net, x)
-    assert not torch.allclose(in_a_batch[0], theirs("DeepLift", net, x[:1])[0], rtol=1e-3), "captum's rows interact here"
+    assert not torch.allclose(in_a_batch[0], theirs("DeepLift", net, x[:1])[0], rtol=1e-3), "captum's rows interact"
 
 
 def test_relevance_is_judged_by_the_score_that_it_should_sum_to() -> None:
@@ -285,8 +287,8 @@ def test_relevance_is_judged_by_the_score_that_it_should_sum_to() -> None:
     assert good.verdict.status == "pass"
     assert good.baseline_score == 0.0
     assert good.residual == pytest.approx(float(good.values.sum()) - good.score)
-    torch.manual_seed(0)
-    bad = settled(nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Conv2d(6, 3, 1)), 3, F64)
+    bad = settled(nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                                nn.Conv2d(6, 3, 1)), 3, F64)
     for method, options in (("captum:LRP", {}), ("captum:LayerLRP", {"layer": "0"})):
         e = pellucid.explain(bad, PICTURE, method, target=lambda o: o[:, 1, 0, 0], **options)
         assert codes(e)["complete.not"] in ("warn", "fail")
@@ -337,8 +339,8 @@ def test_deeplift_and_paths_at_the_word_embedding_are_captums(vision: bool) -> N
         e = pellucid.explain(subject, text, f"captum:{name}", target=2, features="tokens", **options)
         close(e.elements, wanted, 2e-5)
         close(e.values, wanted.sum(-1)[1:-1], 2e-4)
-    assert e.verdict.status == "warn"
-    shap = pellucid.explain(subject, text, "captum:KernelShap", target=2, n_samples=40)
+    assert e.verdict.status != "pass"
+    shap = pellucid.explain(subject, text, "captum:KernelShap", target=2, n_samples=25)
     assert shap.names[:3] == ("The", "waiter", "was")
     assert abs(shap.residual) <= 1e-3 * abs(shap.score - shap.baseline_score)
 
@@ -392,7 +394,8 @@ def test_classes_and_objects_are_methods_too() -> None:
     bound = pellucid.explain(MLP, VECTOR, attr.DeepLift(MLP, multiply_by_inputs=False, eps=1e-6), target=2)
     assert (bound.recipe["multiply_by_inputs"], bound.recipe["eps"]) == (False, 1e-6)
     assert torch.equal(pellucid.explain(MLP, VECTOR, **bound.recipe).values, bound.values)
-    layer = pellucid.explain(MLP, VECTOR, attr.LayerIntegratedGradients(MLP, MLP[2], multiply_by_inputs=False), target=2)
+    thing = attr.LayerIntegratedGradients(MLP, MLP[2], multiply_by_inputs=False)
+    layer = pellucid.explain(MLP, VECTOR, thing, target=2)
     assert (layer.recipe["layer"], layer.recipe["multiply_by_inputs"]) == ("2", False)
     noisy = pellucid.explain(MLP, VECTOR, attr.NoiseTunnel(attr.IntegratedGradients(MLP)), target=2, nt_samples=3)
     assert noisy.method == "captum:NoiseTunnel(IntegratedGradients)"
@@ -460,6 +463,16 @@ def test_passes_hold_what_fits_and_what_was_allowed() -> None:
     assert given.evidence.chunk == 7
 
 
+def test_samples_take_no_rows_of_memory() -> None:
+    """captum keeps the mask and the score of every sample; what the model was given of it, nobody does."""
+    peaks: list[int] = []
+    for n in (40, 160):
+        with LiveBytes() as live:
+            pellucid.explain(CONVS, PICTURE, "captum:KernelShap", target=2, features="patches:4", n_samples=n, chunk=4)
+        peaks.append(live.peak)
+    assert (peaks[1] - peaks[0]) / 120 < 0.5 * PICTURE.numel() * 8
+
+
 class Greedy(nn.Module):
     """Takes three rows at most."""
 
@@ -483,15 +496,20 @@ def test_memory_that_runs_out_halves_the_rows() -> None:
     assert error.value.code == "budget.too_small"
 
 
+class Centred(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
 def test_rows_that_look_at_each_other_are_scored_alone() -> None:
     on = toy("interacting")
     e = asked(catalog.find("captum:FeatureAblation"), {}, on, on.x)
     ours = asked(catalog.find("ablation"), {}, on, on.x)
     close(e.values, ours.values, 1e-5)
     assert e.evidence.rows_interact
-    with pytest.raises(pellucid.PellucidError) as error:
-        asked(catalog.find("captum:DeepLift"), {}, on, on.x)
-    assert error.value.code in ("foreign.failed", "method.unfit")
+    with pytest.raises(pellucid.PellucidError) as error:  # it needs x and baseline in one pass
+        pellucid.explain(nn.Sequential(Centred(), mlp()), normal(1, 6), "captum:DeepLift")
+    assert error.value.code == "foreign.failed"
 
 
 @pytest.mark.parametrize("on", ["gelu_mlp", "cnn"])
@@ -499,9 +517,8 @@ def test_rows_that_look_at_each_other_are_scored_alone() -> None:
 @pytest.mark.parametrize("method", ["Saliency", "DeepLift", "IntegratedGradients", "KernelShap"])
 def test_the_laws_of_every_method_hold(method: str, name: str, on: str) -> None:
     """But one: DeepLift puts x and baseline into one pass, and can do with no less than two rows."""
-    options: dict[str, Any] = {"IntegratedGradients": {"n_steps": 8}, "KernelShap": {"features": "patches:3"} if on == "cnn" else {}}.get(method, {})
-    if name == "FLAT":
-        options = {k: v for k, v in options.items() if k != "n_steps"}
+    options: dict[str, Any] = {"n_steps": 8} if method == "IntegratedGradients" and name != "FLAT" else {}
+    options |= {"features": "patches:3"} if method == "KernelShap" and on == "cnn" else {}
     if method == "DeepLift" and name == "CHUNK":
         where = toy(on)
         two, seven = (asked(catalog.find("captum:DeepLift"), {}, where, where.x, chunk=c) for c in (2, 7))

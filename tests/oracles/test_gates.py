@@ -53,8 +53,8 @@ class Net(nn.Module):
 
     def __init__(self, rectify: Rectify) -> None:
         super().__init__()
-        self.one, self.two, self.head = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 5, 3, padding=1), nn.Linear(5, 4)
-        self.last, self.rectify = nn.Linear(4, 3), rectify
+        self.one, self.two, self.head = nn.Conv2d(2, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 9)
+        self.last, self.rectify = nn.Linear(9, 3), rectify
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.rectify(self.two(F.max_pool2d(self.rectify(self.one(x)), 2)))
@@ -72,9 +72,9 @@ WAYS: dict[str, tuple[Rectify, float]] = {
     "function": (F.relu, float("inf")), "method": (torch.Tensor.relu, float("inf")),
     "view in place": (in_place_on_a_view, float("inf")), "threshold": (lambda x: F.threshold(x, 0, 0), float("inf")),
     "ReLU6": (nn.ReLU6(), 6.0), "ReLU6 in place": (nn.ReLU6(inplace=True), 6.0), "relu6": (F.relu6, 6.0),
-    "hardtanh": (lambda x: F.hardtanh(x, 0.0, 0.5), 0.5),
+    "hardtanh": (lambda x: F.hardtanh(x, 0.0, 0.5), 0.5), "ReLU6 that is full": (lambda x: F.relu6(6 * x) / 6, 1.0),
 }
-X = normal(1, 2, 8, 8, seed=1, dtype=F64) * 4
+X = normal(1, 2, 8, 8, seed=1, dtype=F64)
 
 
 def truth(method: str, top: float, x: Tensor = X) -> Tensor:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from honest import Count
 from oracle_nets import cnn, mlp, normal
-from played import F64, Coverage, mixed, play, unanimous
+from played import F64, Coverage, mixed, play, shap, unanimous
 from torch import Tensor, nn
 
 import pellucid
@@ -101,18 +101,18 @@ def test_a_groups_values_sum_to_the_groups_own_value_among_groups() -> None:
 
 def test_owen_values_of_halves_equal_shaps_partition_explainer() -> None:
     """shap takes binary trees; with room for every coalition its recursion is the same average."""
-    shap = pytest.importorskip("shap")
+    peer = shap()
     n, tree = 8, TREES["halves"][1]
     net, x, b, _ = network(n, 3)
     # scipy's linkage: which two clusters are joined, at which distance, how many leaves are in
     linkage = np.array([[0, 1, 1, 2], [2, 3, 1, 2], [4, 5, 1, 2], [6, 7, 1, 2], [8, 9, 2, 4], [10, 11, 2, 4],
                         [12, 13, 3, 8]], dtype=float)
-    masker = shap.maskers.Partition(b[None].numpy(), clustering=linkage)
+    masker = peer.maskers.Partition(b[None].numpy(), clustering=linkage)
 
     def model(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return net(torch.as_tensor(rows, dtype=F64)).detach()[:, 0].numpy()
 
-    theirs = shap.PartitionExplainer(model, masker)(x[None].numpy(), max_evals=5000).values[0]
+    theirs = peer.PartitionExplainer(model, masker)(x[None].numpy(), max_evals=5000).values[0]
     e = pellucid.explain(net, x[None], "owen", target=0, baseline=b, groups=tree)
     close(e.values, torch.as_tensor(theirs), 1e-8)
 
@@ -177,7 +177,7 @@ def test_sampled_values_cover_the_truth_at_the_stated_rate() -> None:
     terms = mixed(22, 3, terms=60, most=6)
     true = sum((c * among(tree, set(who), 22) for c, who in terms), torch.zeros(22, dtype=F64))
     runs = [play("owen", unanimous(22, *terms), 22, seed=s, groups=tree, samples=42 * 30, tolerance=0.0).found
-            for s in range(200)]
+            for s in range(120)]
     assert all(abs(float(r.value.sum() - true.sum())) < 1e-10 for r in runs[:20])
     Coverage.of(runs, true).check()
 

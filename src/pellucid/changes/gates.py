@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,13 +51,37 @@ class Gates:
     @contextmanager
     def on(self, model: nn.Module) -> Iterator[None]:
         watch = _Backward(self.kind == "deconvnet")
-        # Optimised, a script differentiates itself, by formulas in which its ReLUs cannot be told.
-        with torch.jit.optimized_execution(False), watch:
+        with _as_written(model), watch:
             yield
         if watch.backwards and not watch.relus:
             others = ", ".join(watch.others) or "no other gate either"
             raise ModelError("method.unfit", f"no ReLU on the way back from the score ({others})",
                              f"ReLUs, whose gradient {self.kind} changes", "choose integrated_gradients or saliency")
+
+
+@contextmanager
+def _as_written(model: nn.Module) -> Iterator[None]:
+    """While open, scripted parts run operation by operation, in copies that never did otherwise.
+
+    After its first runs a script differentiates itself, by formulas in which its ReLUs cannot be told.
+    """
+    scripts = [m for m in model.modules() if isinstance(m, torch.jit.ScriptModule)]
+    inner = {id(part) for m in scripts for part in m.modules() if part is not m}
+    outer = [m for m in scripts if id(m) not in inner and "forward" not in m.__dict__]
+    with torch.jit.optimized_execution(False):
+        try:
+            for module in outer:
+                file = io.BytesIO()
+                torch.jit.save(module, file)
+                file.seek(0)
+                copy = torch.jit.load(file)
+                for parameter in copy.parameters():
+                    parameter.requires_grad_(False)
+                module.__dict__["forward"] = copy.forward
+            yield
+        finally:
+            for module in outer:
+                module.__dict__.pop("forward", None)
 
 
 class _Backward(Watching):

@@ -121,7 +121,7 @@ class _Watch(TorchFunctionMode):
     def __init__(self, change: Relevance, model: nn.Module) -> None:
         super().__init__()
         self.change, self.model, self.marks, self.cut = change, model, Marks(), ""
-        self.weighs = False
+        self.weighs = self.begun = False
         self.weights = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())
                         if t.layout is torch.strided}
 
@@ -157,10 +157,13 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         if not torch.is_grad_enabled() or not any(t.requires_grad for t in tensors((args, kwargs))):
             return self._begun(func(*args, **kwargs))
+        constants = [t for t in tensors((args, kwargs)) if t.requires_grad and not self._depends(t)]
+        if constants:
+            return self.__torch_function__(func, types, *_detached((args, kwargs), {id(t) for t in constants}))
         name, in_place = named(func)
         in_place = in_place or kwargs.get("inplace") is True or (name in GATES and any(a is True for a in args[1:]))
         call = Call(func, name, args, kwargs, in_place)
-        known = [self._familiar(call.tensors[k]) for k in call.live]
+        known = [self.marks.of(call.tensors[k]) or Mark() for k in call.live]
         inner = unfolded(func) if name not in HANDLERS or name in FOLDED else None
         if inner is not None:
             with self:
@@ -188,19 +191,44 @@ class _Watch(TorchFunctionMode):
         for result in tensors(found):
             if result.requires_grad and self.marks.of(result) is None:
                 self.marks.put(result, Mark())
+                self.begun = True
         return found
 
-    def _familiar(self, value: Tensor) -> Mark:
-        """What is known of a value; one that came about unseen is refused, for its gradients would be plain."""
-        known = self.marks.of(value)
-        if known is not None:
-            return known
-        maker = "" if value.grad_fn is None else value.grad_fn.name()
-        if maker not in ("", "CloneBackward0"):
-            raise unfit(self.model, f"a value that came about unseen ({maker}), read",
-                        "made by a script or an operation of its own")
-        self.marks.put(value, Mark())
-        return Mark()
+    def _depends(self, value: Tensor) -> bool:
+        """True for a value that depends on the input; one that does and came about unseen is refused.
+
+        A tensor that a model holds may want gradients of its own: it is a constant here.
+        """
+        if self.marks.of(value) is not None:
+            return True
+        if not self.begun:  # whoever opened this mode by himself gives the input first
+            self._begun(value)
+            return True
+        if value.grad_fn is None or not any(self.marks.of(leaf) for leaf in _leaves(value.grad_fn)):
+            return False
+        raise unfit(self.model, f"a value that came about unseen ({value.grad_fn.name()}), read",
+                    "made by a script or by an operation of its own")
+
+
+def _leaves(node: Any) -> Iterator[Tensor]:
+    """Where a value's graph begins."""
+    seen, open_ = {node}, [node]
+    while open_:
+        node = open_.pop()
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            yield leaf
+        after = [n for n, _ in node.next_functions if n is not None and n not in seen]
+        seen.update(after)
+        open_ += after
+
+
+def _detached(value: Any, which: set[int]) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach() if id(value) in which else value
+    if type(value) in (list, tuple):
+        return type(value)(_detached(v, which) for v in value)
+    return {k: _detached(v, which) for k, v in value.items()} if type(value) is dict else value
 
 
 def _without(trace: _Watch, call: Call) -> Any:

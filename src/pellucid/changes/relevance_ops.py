@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.changes.relevance_rules import Affine, Norm, share
-from pellucid.changes.relevance_trace import Call, Mark, Marks, halved, ruled, unfit
+from pellucid.changes.relevance_trace import Call, Mark, Marks, factor, ruled, unfit
 
 
 class Trace(Protocol):
@@ -141,7 +141,7 @@ def multiply(trace: Trace, call: Call) -> Any:
     a = x.clone() if call.in_place else x
     b = a if y is x else y
     if mine == others:
-        found = torch.mul(halved(a), halved(b))
+        found = torch.mul(factor(a), factor(b))
     else:
         found = torch.mul(trace.constant(a, call), b) if mine > others else torch.mul(a, trace.constant(b, call))
     return _written(call, x, found)
@@ -156,16 +156,16 @@ def divide(trace: Trace, call: Call) -> Any:
 
 
 def product(trace: Trace, call: Call) -> Any:
-    """Matrix products: with a weight a layer, with a constant linear, of two values halves as for single ones."""
+    """Matrix products: with a weight a layer, with a constant linear, of several values equal parts to each."""
     added = int(call.name in BIASED)
-    if len(call.tensors) != 2 + added:
-        raise unfit(trace.model, f"{call.name} of {len(call.tensors) - added} factors")
-    first, second = added, added + 1
-    if first in call.live and second in call.live:
-        return call.over(first, second)(halved(call.tensors[first]), halved(call.tensors[second]))
-    at, other = (first, second) if first in call.live else (second, first)
+    factors = [k for k in call.live if k >= added]
+    if len(factors) > 1:
+        return call.over(*factors)(*(factor(call.tensors[k], len(factors)) for k in factors))
+    if len(call.tensors) != 2 + added or not factors or (added and 0 in call.live):
+        return call.run()
+    (at,), other = factors, 2 * added + 1 - factors[0]
     scaled = call.kwargs.get("beta", 1) != 1 or call.kwargs.get("alpha", 1) != 1
-    if at not in call.live or not trace.weight(call.tensors[other]) or scaled or (added and 0 in call.live):
+    if scaled or not trace.weight(call.tensors[other]):
         return call.run()
     bias = call.tensors[0] if added else None
     f, none = (call.over(0, at, other) if added else call.over(at, other)), torch.zeros_like(bias) if added else None
@@ -296,7 +296,7 @@ def cosine(trace: Trace, call: Call) -> Any:
     a, b, dim, eps = call.given("x1", "x2", "dim", "eps")
     dim, eps = 1 if dim is None else dim, 1e-8 if eps is None else eps
     lengths = (a.detach().norm(dim=dim) * b.detach().norm(dim=dim)).clamp(min=eps)
-    return (halved(a) * halved(b) if len(call.live) > 1 else a * b).sum(dim) / lengths
+    return (factor(a) * factor(b) if len(call.live) > 1 else a * b).sum(dim) / lengths
 
 
 HANDLERS: dict[str, Handler] = {

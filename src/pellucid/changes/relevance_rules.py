@@ -22,7 +22,7 @@ class Settings:
     """The numbers of the rules: `epsilon` in units of a layer's values, `low` and `high` in units of the input,
     one number or one per channel (the first axis of a row)."""
 
-    epsilon: float = 1e-6
+    epsilon: float = 1e-9
     gamma: float = 0.25
     alpha: float = 2.0
     low: tuple[float, ...] = ()

@@ -47,10 +47,10 @@ def ruled(value: Callable[..., Tensor], back: Callable[..., Any], *inputs: Tenso
     return Ruled.apply(value, back, *inputs)  # pyright: ignore[reportReturnType]
 
 
-def halved(value: Tensor) -> Tensor:
-    """The same value, to which half of its gradient goes: what a factor of a product gets."""
+def factor(value: Tensor, of: int = 2) -> Tensor:
+    """The same value, to which an equal part of its gradient goes: what a factor of a product of so many gets."""
     seen = value.view_as(value)
-    seen.register_hook(lambda g: g * 0.5)
+    seen.register_hook(lambda g: g / of)
     return seen
 
 

@@ -83,13 +83,13 @@ class _Pass:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.set_grad_enabled(self.graded))
-            inputs = self._inputs()  # made in this grad mode: the caller's may be off
             for kind in ("cpu", "cuda"):
                 stack.enter_context(torch.autocast(kind, torch.bfloat16, enabled=kind == order.half))
             if self.graded and _has_rnn(self.model) and torch.backends.cudnn.is_available():
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             if order.change is not None:
                 stack.enter_context(order.change.on(self.model))
+            inputs = self._inputs()  # made in this grad mode, for the caller's may be off, and seen by the change
             if order.recompute:
                 stack.enter_context(recomputing(self.model, [module_of(self.model, s) for s in self.sites]))
             stack.enter_context(_Steady(order.n if order.widen else None))

@@ -22,6 +22,8 @@ from pellucid.words.method import AUTO, Card, Law, Method
 from pellucid.words.site import Site
 from pellucid.words.target import Neuron
 
+COUNTS = ROWS | {"n_steps", "n_samples", "nt_samples"}
+
 ABOUT = """captum's {}, run on a copy of the model and judged by our own scores.
 
 Inputs, baseline, target, features and the other inputs of the model are the case's; every other option is captum's
@@ -134,6 +136,9 @@ def _answered(adapted: Adapted, case: Case, options: Mapping[str, Any], score: S
         if p.default is p.empty and said[p.name] is None:
             raise OptionError("option.missing", f"{adapted.name} without {name}", f"a value for {name}",
                               f"give {name}=")
+    for name in COUNTS & set(adapted.asked):
+        if said[name] is not None:
+            _positive(name, said[name])
     layer = options.get("layer")
     made, call = _made(adapted, score, said, layer), _call(adapted, case, score, said, options)
 
@@ -149,7 +154,7 @@ def _answered(adapted: Adapted, case: Case, options: Mapping[str, Any], score: S
         mean.add(ask(**({} if many is None else {"baselines": many})))
     elif "n_samples" in adapted.asked:
         # A pass for each draw, so that neither memory nor what is drawn depends on how many fit.
-        for _ in range(_positive("n_samples", said["n_samples"])):
+        for _ in range(said["n_samples"]):
             value = ask(baselines=many, n_samples=1)
             mean.add(value)
             spread.add(case.features.gather(value) if adapted.gives == "elements" else value)
@@ -186,23 +191,20 @@ def _call(adapted: Adapted, case: Case, score: Scoring, said: Mapping[str, Any],
         call["neuron_selector"] = unit[0] if len(unit) == 1 else unit
     if "return_input_shape" in asked and adapted.inner is None:
         call["return_input_shape"] = False
-    for name in ROWS & set(asked):
-        if call[name] is not None:
-            call[name] = _positive(name, call[name])
-        elif name == "nt_samples_batch_size":
+    for name in [n for n in ROWS & set(asked) if call[n] is None]:
+        if name == "nt_samples_batch_size":
             call[name] = 1
-        else:
-            # captum keeps a copy of x for every row that it may put into a pass: no more than there can be.
-            wanted = call.get("n_steps") or max(call.get("n_samples") or 0, case.features.n)
-            bound = _positive("n_steps", wanted) if {"n_steps", "feature_mask"} & set(asked) else sys.maxsize
-            call[name] = min(score.most(graded=name == "internal_batch_size"), bound)
+            continue
+        # captum keeps a copy of x for every row that it may put into a pass: no more than there can be.
+        wanted = call["n_steps"] if "n_steps" in call else max(call.get("n_samples", 0), case.features.n)
+        bound = wanted if {"n_steps", "feature_mask"} & set(asked) else sys.maxsize
+        call[name] = min(score.most(graded=name == "internal_batch_size"), bound)
     return call
 
 
-def _positive(name: str, value: Any) -> int:
+def _positive(name: str, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise OptionError("option.value", f"{name}={value!r}", "a whole number from 1", f"write for example {name}=8")
-    return value
 
 
 def _tupled(value: Any) -> Any:

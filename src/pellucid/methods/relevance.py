@@ -24,7 +24,7 @@ from pellucid.words.method import AUTO, Law, Need, method
 )
 async def lrp(
     case: Case, *, composite: str = AUTO, convolution: str | None = None, dense: str | None = None,
-    first: str | None = None, attention: str | None = None, epsilon: float = 1e-6, gamma: float = 0.25,
+    first: str | None = None, attention: str | None = None, epsilon: float = 1e-9, gamma: float = 0.25,
     alpha: float = 2.0, low: float | tuple[float, ...] | None = None, high: float | tuple[float, ...] | None = None,
     layers: str | tuple[str, ...] = AUTO,
 ) -> Estimate:

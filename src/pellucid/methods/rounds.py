@@ -10,7 +10,7 @@ from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
 from pellucid.words.features import Features
 from pellucid.words.masks import FEW, Coded
-from pellucid.words.points import Masks
+from pellucid.words.points import BLOCK, Masks
 
 ROUND = 1024
 """Coalitions asked about at a time."""
@@ -42,8 +42,8 @@ async def asked(case: Case, masks: Masks) -> Tensor:
     if case.features.n > FEW:
         return (await case.score(case.keep(masks))).double().cpu()
     codes, rank = torch.zeros(masks.n, dtype=torch.int64), torch.arange(case.features.n)
-    for first in range(0, masks.n, ROUND):
-        stop = min(first + ROUND, masks.n)
+    for first in range(0, masks.n, BLOCK):
+        stop = min(first + BLOCK, masks.n)
         codes[first:stop] = (masks.block(case.features, first, stop).long() << rank).sum(1)
     distinct, where = codes.unique(return_inverse=True)
     return (await case.score(case.keep(Coded(case.features.n, distinct)))).double().cpu()[where]

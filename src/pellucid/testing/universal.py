@@ -37,11 +37,11 @@ SLACK = 64 * 2**10
 """Bytes that the peak may grow beside a tenth: one number per sample, and masks of a round."""
 
 GROWS: dict[str, tuple[Any, Any]] = {"steps": (16, 256), "samples": (64, 1024), "stride": (4, 1), "masks": (64, 1024),
-                                    "n_steps": (16, 256), "n_samples": (64, 1024)}
+                                    "n_steps": (16, 256)}
 """Options that ask for more points, with a small and a large value."""
 
 TOLD = 36
-"""Features that the usual layout makes of a toy's picture; methods that take fewer get nine."""
+"""Features that the usual layout makes of a toy's picture; methods that take fewer get four."""
 
 SAMPLES = ("samples", "masks", "n_samples")
 """Options that say how many random draws there are."""
@@ -54,7 +54,7 @@ def asked(method: Method, options: Options, toy: Toy, x: Any, subject: Subject |
         del needed["layer"]  # one with attention is chosen
     given = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
     if toy.picture and method.card.most is not None and method.card.most < TOLD:
-        given.setdefault("features", "patches:4")
+        given.setdefault("features", "patches:6")
     return explain(subject or toy.subject(), x, method, **{**given, **more})
 
 

@@ -217,7 +217,7 @@ def box(where: Any, label: int | str, iou: float = IOU, *, sigmoid: bool = False
 def similar(vector: Any, layer: str | None = None) -> Similar:
     """A target: the cosine between the model's embedding (rows, size), or a layer's, and a given one."""
     try:
-        value = torch.as_tensor(vector).detach().cpu().double()
+        value = torch.as_tensor(vector, dtype=torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         value = torch.zeros(0)
     value = value[0] if value.dim() == 2 and len(value) == 1 else value
