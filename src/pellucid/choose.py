@@ -78,11 +78,11 @@ def _several(layer: Any, subject: Subject) -> Any:
         written = layer.split(",") if "," in layer and layer not in dict(subject.module.named_modules()) else [layer]
     else:
         written = list(layer) if isinstance(layer, Sequence) else []
-    names = tuple(name.strip() if isinstance(name, str) else "" for name in written)
+    names = [name.strip() if isinstance(name, str) else "" for name in written]
     if not names or not all(names) or len(set(names)) < len(names):
         raise OptionError("option.value", f"layer={layer!r}", "a layer's name, or several different ones",
                           "write layer='a', layer=('a', 'b') or --layer a,b")
-    return names if len(names) > 1 else names[0]
+    return tuple(names) if len(names) > 1 else names[0]
 
 
 def _grids(layer: str | tuple[str, ...], subject: Subject, example: Example) -> tuple[Any, str]:
@@ -98,7 +98,8 @@ def _grids(layer: str | tuple[str, ...], subject: Subject, example: Example) -> 
                 + "; or say how its places lie: grid=(rows, columns)")
         grids.append(None if found is None else found.grid)
         told.append("" if found is None else found.said if isinstance(layer, str) else f"{name}: {found.said}")
-    return (grids[0] if isinstance(layer, str) else tuple(grids) if any(grids) else None), "; ".join(filter(None, told))
+    laid = grids[0] if isinstance(layer, str) else tuple(grids) if any(grids) else None
+    return laid, "; ".join(filter(None, told))
 
 
 def _grids_of_all(layers: Sequence[str], subject: Subject, example: Example) -> tuple[Any, str]:

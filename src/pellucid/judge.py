@@ -109,6 +109,12 @@ def verdict(
             "the input's and the biases' parts " + (f"add up to {share:.1%} of the score" if share is not None
                                                     else "do not add up to the score"),
             "read the map as a picture only: the model is not piecewise linear, or adds what no layer's bias says"))
+    if "relevance.apart" in found.notes:
+        kept = dict(found.details["conservation"])["input"]
+        reasons.append(Finding(
+            "relevance.apart", "fail" if abs(kept) > 10 * abs(score) else "warn",
+            f"the relevance of the input sums to {kept:.3g}, where the score is {score:.3g}: biases, or contributions "
+            "that cancel out, outweigh it", "see in conservation at which layer, and choose another composite"))
     if residual is not None and baseline is not None:
         whole = "sum.score" in found.notes
         scale = abs(score) if whole else max(abs(score - baseline), float(values.double().norm()))

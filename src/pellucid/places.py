@@ -10,32 +10,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pellucid.engine.passes import Heard
-from pellucid.engine.run import run, surveyed
-from pellucid.engine.settings import Settings
+from pellucid.engine.run import surveyed
 from pellucid.models.subject import Example, Subject
-from pellucid.words.ask import together
-from pellucid.words.case import Case
-from pellucid.words.errors import PellucidError
-from pellucid.words.features import units
-from pellucid.words.points import draw
+from pellucid.tokens import LOOKED_AT, followed
 from pellucid.words.site import Site
-from pellucid.words.target import Predicted
 
 Grid = tuple[int, ...]
 
 PREFIX = 16
 """At most so many tokens (class, distillation, registers) stand before the patches."""
 
-SIZED = re.compile("Conv|Pool|BatchNorm|Upsample")
+LATE = 8
+"""More layers of unknown places than this behind the last known one, and that is not the last with places."""
+
+SIZED = re.compile(r"(Conv|Pool|Norm|Upsample)[A-Za-z]*[123]d|^Upsample$")
 """Types whose values have channels first and places after: their sizes are those of a picture."""
 
 LAST = re.compile("LayerNorm|RMSNorm|Linear")
@@ -47,13 +42,6 @@ MERGING = re.compile("[Mm]erging")
 TOKENS = {"class": "cls|cls_token|class_token|class_embedding", "distillation": "dist_token|distillation_token",
           "register": "reg_token|register_token|register_tokens|registers"}
 """What stands before the patches, by the names of the parameters that hold it."""
-
-LOOKED_AT = 12
-"""So many layers are watched while single patches are changed: attention follows soon, and mixes them."""
-
-SURE = 0.9
-"""How well the places that react must follow those that were changed (a cosine), where single tokens do not tell."""
-
 
 @dataclass(frozen=True)
 class Laid:
@@ -83,7 +71,7 @@ class Places:
         self.modules: dict[str, nn.Module] = dict(subject.module.named_modules())
         x = example.x
         self.picture = tuple(x.shape[1:]) if x is not None and x.dim() == 3 and example.site.is_input else None
-        self.sizes = {s[1:] for c in self.calls if SIZED.search(c.kind) and (s := shape_of(c)) and len(s) > 1}
+        self.sizes: set[Grid] = {shape_of(c)[1:] for c in self.calls if SIZED.search(c.kind) and len(shape_of(c)) > 1}
         if self.picture is not None:
             self.sizes.add(self.picture)
         self.flat = self.picture is not None or any(len(s) == 2 for s in self.sizes)
@@ -180,39 +168,9 @@ class Places:
         key = ("tokens follow", self.example.carrier.signature, count, grid, before)
         some = [c for c in self.calls if c.layer and len(s := shape_of(c)) == 2 and s[0] == count]
         if key not in facts:
-            facts[key] = self._measured(some[:LOOKED_AT], grid, before)
+            asked = [named(c, self.calls) for c in some[:LOOKED_AT]] if self.picture is not None else []
+            facts[key] = followed(self.subject, self.example, asked, grid, before)
         return next(k for k, c in enumerate(some) if c is call) < facts[key]
-
-    def _measured(self, some: list[Heard], grid: Grid, before: int) -> float:
-        """In how many of these layers the tokens follow the patches, before the first in which they do not."""
-        x = self.example.x
-        if self.picture is None or x is None:
-            return 0
-        (rows, columns), (height, width) = grid, self.picture
-        probes = list(dict.fromkeys([(0, 0), (0, columns - 1), (rows - 1, 0), (rows // 2, columns // 3)]))
-        changed = x.repeat(len(probes) + 1, 1, 1, 1)
-        noise = draw(tuple(x.shape), 0, 0).to(x) * (x.std() + 0.1)
-        for k, (r, c) in enumerate(probes, 1):
-            patch = (slice(None), slice(r * height // rows, -(-(r + 1) * height // rows)),
-                     slice(c * width // columns, -(-(c + 1) * width // columns)))
-            changed[k][patch] += noise[patch]
-        moved = [(v[1:] - v[:1]).abs().double().sum(-1) for v in self._read(some, changed)]
-        return follow([(m[:, :before].sum(1), m[:, before:].unflatten(1, grid)) for m in moved], probes)
-
-    def _read(self, calls: list[Heard], rows: Tensor) -> list[Tensor]:
-        """What layers say of these rows; nothing where they cannot be asked."""
-        x = self.example.x
-        assert x is not None
-        start = Case(self.example.carrier, x, torch.zeros_like(x), units(tuple(x.shape)), Predicted(),
-                     self.example.site)
-        points = start.given(rows)
-
-        async def reading() -> Any:
-            return await together(*(start.reading(points, of=named(c, self.calls)) for c in calls))
-
-        (found,), _ = run(self.subject.module, [reading()], facts=self.subject.facts,
-                          settings=Settings(precision="exact"))
-        return [] if isinstance(found, PellucidError) else found
 
     def _before(self, count: int) -> str:
         """What stands before the patches, by the names of the model's own parameters where they account for it."""
@@ -225,42 +183,6 @@ class Places:
             return f"{count} {'token' if count == 1 else 'tokens'} of another kind"
         told = [f"{held[k]} {k} {'token' if held[k] == 1 else 'tokens'}" for k in TOKENS if k in held]
         return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
-
-
-def follow(moved: list[tuple[Tensor, Tensor]], probes: list[tuple[int, int]]) -> float:
-    """In how many layers the tokens that moved are those of the patches that were changed; infinite if in all.
-
-    `moved` is how much, of the tokens before (probes,) and of the patches' (probes, rows, columns), for one layer after
-    the other. In the first, where nearly all of it is in one token, that must be the patch's own; where a convolution
-    spread it, the middles of what moved must lie to one another as the patches do. In the layers that follow the
-    same tokens must have moved, until attention has mixed them: nothing puts them in another order after that.
-    """
-    first: Tensor | None = None
-    for k, (before, here) in enumerate(moved):
-        flat = here.flatten(1).cpu()
-        total = flat.sum(1)
-        some = flat > 1e-4 * flat.amax(1, keepdim=True)
-        if first is None:
-            if not bool((total > 0).all()) or bool((before.cpu() > 0.1 * total).any()):
-                return 0
-            own = torch.tensor([r * here.shape[2] + c for r, c in probes])
-            single = bool((flat.amax(1) > SURE * total).all())
-            if not (bool((flat.argmax(1) == own).all()) if single
-                    else _alike(flat / total[:, None], here.shape, probes)):
-                return 0
-            first = some
-        elif int(some.sum()) > 2 * int(first.sum()):
-            return math.inf
-        elif int((some & first).sum()) < min(int(some.sum()), int(first.sum())) / 2:
-            return k
-    return math.inf if moved else 0
-
-
-def _alike(shares: Tensor, shape: Sequence[int], probes: list[tuple[int, int]]) -> bool:
-    """True where the middles of what moved (probes, tokens) lie to one another as the patches that were changed."""
-    places = torch.cartesian_prod(*(torch.arange(s, dtype=torch.float64) for s in shape[1:]))
-    a, b = (v - v.mean(0) for v in (shares @ places, torch.tensor(probes, dtype=torch.float64)))
-    return float((a * b).sum()) > SURE * float(a.norm() * b.norm()) > 0
 
 
 def shape_of(call: Heard) -> Grid:
@@ -291,7 +213,7 @@ def usual(subject: Subject, example: Example) -> Usual | None:
 
 def _looked_for(here: Places) -> Usual | None:
     laid = [(c, found) for c in here.calls
-            if (found := here.laid(c)) is not None and (len(found.size) > 1 or found.grid is None)]
+            if (found := here.laid(c)) is not None and (len(found.size) == 2 if here.flat else found.grid is None)]
     headed, rest = [p for p in laid if p[1].before], [p for p in laid if not p[1].before]
     if len(headed) > len(rest):
         norm = _last_block_norm(headed, here.modules)
@@ -300,9 +222,10 @@ def _looked_for(here: Places) -> Usual | None:
     if not rest:
         return None
     known, last = {id(c) for c, _ in laid}, rest[-1]
-    others = [c for c in here.calls if c.layer and id(c) not in known and math.prod((s := shape_of(c))[1:]) > 1
-              and len(s) == len(shape_of(last[0]))]
-    if len(others) > len(rest):
+    others = [c for c in here.calls if c.layer and id(c) not in known and len(s := shape_of(c)) == len(
+              shape_of(last[0])) and math.prod(s[1:]) > 1 and math.prod(s[:-1]) > 1]
+    after = {id(c) for c in here.calls[here.calls.index(last[0]) :]}
+    if len(others) > len(rest) or sum(id(c) in after for c in others) > LATE:
         return None
     same = [p for p in rest if p[1].size == last[1].size]
     once = [p for k, p in enumerate(same) if named(p[0], here.calls) == p[0].layer and k >= len(same) - 8

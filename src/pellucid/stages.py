@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 
+from pellucid.changes.relevance import refuse_hidden
 from pellucid.engine.passes import Heard
 from pellucid.engine.run import attentions, surveyed
+from pellucid.engine.shadow import unwrapped
 from pellucid.models.subject import Example, Subject
 from pellucid.places import named, shape_of
 from pellucid.words.method import AUTO
@@ -22,6 +24,7 @@ MOST = 12
 def settle(chosen: dict[str, Any], subject: Subject, example: Example) -> dict[str, str]:
     """Put choices in the place of what was left open; the reasons come back."""
     why: dict[str, str] = {}
+    refuse_hidden(unwrapped(subject.module))
     if chosen["composite"] == AUTO:
         chosen["composite"], why["composite"] = composite(subject, example)
     if chosen["layers"] == AUTO:
@@ -48,9 +51,12 @@ def bounds(subject: Subject, example: Example) -> tuple[tuple[float, ...], tuple
     """The lowest and the highest value of each channel of a picture; None where black and white are not known."""
     if subject.task != "image" or example.x is None:
         return None
-    low, high = (subject.reader.baseline(example, colour).to(example.x).expand_as(example.x).flatten(1)
-                 for colour in ("black", "white"))
-    return tuple(low[:, 0].tolist()), tuple(high[:, 0].tolist())
+    x, found = example.x, list[tuple[float, ...]]()
+    for colour in ("black", "white"):
+        value = subject.reader.baseline(example, colour)
+        assert isinstance(value, Tensor)
+        found.append(tuple(value.to(x).expand_as(x).flatten(1)[:, 0].tolist()))
+    return found[0], found[1]
 
 
 def stages(subject: Subject, example: Example) -> tuple[tuple[str, ...], str]:

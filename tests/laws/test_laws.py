@@ -34,7 +34,7 @@ COMPOSED = [
 ]
 """Compositions; new methods and new compositions of the catalogue are composed with each other below."""
 
-NOT_SIZES = {"limit", "window", "grid", "query", "cells", "select"}
+NOT_SIZES = {"limit", "window", "grid", "query", "cells", "select", "unit", "anchors"}
 """Whole numbers among the options that do not say how many points there are."""
 
 
@@ -75,8 +75,8 @@ def toys_for(method: Method) -> list[str]:
 def coarsely(method: Method, on: Toy) -> dict[str, str]:
     """Sixteen patches are as good as 144 pixels to a law; what grows with them is measured by FLAT itself."""
     own = method.card.gives == "map" or method.name.startswith("inside(") or not on.picture
-    few = method.card.most is not None and method.card.most < 16
-    return {} if own or method.card.asks != "score" else {"features": "patches:6" if few else "patches:3"}
+    size = next((s for most, s in ((16, 6), (100, 4)) if (method.card.most or most) < most), 3)
+    return {} if own or method.card.asks != "score" else {"features": f"patches:{size}"}
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +106,8 @@ def test_universal(method: Method, on: str, name: str) -> None:
 @pytest.mark.parametrize("outer", catalog.compositions())
 def test_every_composition_answers_or_refuses_by_name(outer: str, method: Method) -> None:
     on = toy(next(t for t in ("cnn", "vit") if t in toys_for(method)))
-    if set(method.defaults) & set(OWN[outer]) - SHARED:
-        with pytest.raises(OptionError, match=r"method\.options_clash"):
+    if set(method.defaults) & set(OWN[outer]) - SHARED or (outer == "inside" and method.card.gives == "map"):
+        with pytest.raises(OptionError, match=r"method\.(options_clash|inside)"):
             catalog.find(f"{outer}({method.name})")
         return
     made = catalog.find(f"{outer}({method.name})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from typing import Any
 
@@ -13,7 +14,8 @@ from refusal import refused
 from torch import Tensor, nn
 
 import pellucid
-from pellucid.methods import captum_classes
+from pellucid import catalog
+from pellucid.methods import captum, captum_classes
 
 NET = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
 X = torch.tensor([[0.5, -1.0, 2.0, 0.25]])
@@ -75,6 +77,7 @@ def test_an_error_of_captums_is_named_and_kept_as_cause() -> None:
     assert "our own" in error.do
     refused("foreign.failed", ask("captum:LRP", nn.Sequential(nn.Linear(4, 2), nn.GELU())))
     refused("foreign.failed", ask("captum:IntegratedGradients", captum_method="simpson"))
+    refused("foreign.failed", ask("captum:KernelShap", features=torch.zeros(4, dtype=torch.int64)))  # of one feature
 
 
 def test_an_error_of_the_model_is_the_models() -> None:
@@ -156,17 +159,17 @@ def test_a_package_that_is_not_installed_is_named(gone: str, monkeypatch: pytest
     for name in [m for m in sys.modules if m == gone or m.startswith(f"{gone}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, gone, None)
-    assert gone in refused("extra.missing", ask("captum:KernelShap")).found
+    error = refused("extra.missing", ask("captum:KernelShap"))
+    assert {"captum": "captum", "sklearn": "scikit-learn"}[gone] in error.found
     assert pellucid.explain(NET, X, "saliency", target=1).values.any()
 
 
-def test_finding_a_method_of_ours_imports_no_captum() -> None:
-    import subprocess
-
-    code = ("import sys, pellucid; from pellucid import catalog; catalog.find('saliency'); catalog.families(); "
-            "print('captum' in sys.modules)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+def test_captum_is_not_imported_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum", None)
+    for module in (captum, captum_classes, catalog):
+        runpy.run_path(module.__file__ or "")
+    assert catalog.find("saliency").name == "saliency"
+    assert "DeepLift" in catalog.families()["captum"]
 
 
 def test_every_reason_to_refuse_a_class_is_met() -> None:

@@ -126,6 +126,8 @@ class Attend(nn.Module):
                    else out.unflatten(0, (-1, self.heads)))
         elif self.how == "fused":
             out = F.scaled_dot_product_attention(q, k, v)
+        elif self.how == "fused, by name":
+            out = F.scaled_dot_product_attention(query=q, key=k, value=v, scale=scale)
         elif self.how == "fused, causal":
             out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
@@ -154,7 +156,7 @@ class Attend(nn.Module):
 
 
 HOWS = ("einsum, keyword", "positional", "function", "method", "module", "values first", "single, keyword", "single",
-        "folded", "fused", "fused, causal")
+        "folded", "fused", "fused, by name", "fused, causal")
 
 
 class Stack(nn.Module):

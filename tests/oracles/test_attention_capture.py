@@ -323,6 +323,28 @@ def test_cross_attention_is_read_over_the_other_sequence() -> None:
     torch.testing.assert_close(found[1], kept[0], **CLOSE)
 
 
+class Grouped(nn.Module):
+    """Four heads of queries to two of keys, in the fused operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.head = nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k = self.q(x).unflatten(-1, (4, 2)).transpose(1, 2), self.k(x).unflatten(-1, (2, 2)).transpose(1, 2)
+        out = F.scaled_dot_product_attention(q, k, k, enable_gqa=True)
+        return self.head(out.transpose(1, 2).flatten(2).mean(1))
+
+
+def test_heads_of_queries_that_share_keys_are_read_one_by_one() -> None:
+    net, x = settled(nn.Sequential(Grouped()), dtype=torch.float64), normal(1, 5, 8, dtype=torch.float64)
+    (found,), score = read(net, x, ["0"])
+    q, k = net[0].q(x)[0].unflatten(-1, (4, 2)), net[0].k(x)[0].unflatten(-1, (2, 2))
+    true = torch.stack([(q[:, h] @ k[:, h // 2].T / 2**0.5).softmax(-1) for h in range(4)])
+    torch.testing.assert_close(found, true, rtol=0, atol=1e-12)
+    assert score == pytest.approx(float(net(x)[0, 1].detach()), abs=1e-12)
+
+
 # -- masks
 
 class Blind(nn.Module):
@@ -407,6 +429,28 @@ def test_any_probabilities_can_be_put_in_place_many_rows_after_one_prefix(how: s
 
 
 # -- windows
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_frames_that_stand_in_the_axis_of_rows_are_windows(weights: bool) -> None:
+    class Frames(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attn, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            frames = x.flatten(0, 1)
+            out = self.attn(frames, frames, frames, need_weights=weights)[0]
+            return self.head(out.unflatten(0, x.shape[:2]).mean((1, 2)))
+
+    net, x = settled(Frames()), normal(1, 3, 4, 8)
+    (found,), _ = read(net, x, ["attn"])
+    with torch.no_grad():
+        true = net.attn(x[0], x[0], x[0], average_attn_weights=False)[1]
+    torch.testing.assert_close(found, true, **CLOSE)
+    with pytest.raises(pellucid.PellucidError) as error:
+        pellucid.explain(net, x, "attention", target=1)
+    assert error.value.code == "attention.windows"
+
 
 def test_windows_have_an_axis_of_their_own_for_every_example(vision: bool) -> None:
     import timm

@@ -59,6 +59,9 @@ CASES: dict[str, Case] = {
     "timm swin": (
         lambda: timm("swin_tiny_patch4_window7_224", img_size=(32, 64), window_size=4, depths=(1, 1), embed_dim=12,
                      num_heads=(1, 2)), (32, 64), "norm", (4, 8), "4 by 8 places, with channels last"),
+    "timm cait, class token last": (
+        lambda: timm("cait_xxs24_224", img_size=32, patch_size=8, depth=1, embed_dim=24, num_heads=2), (32, 32),
+        "blocks", (4, 4), "4 by 4 tokens"),
     "transformers deit": (lambda: hf("DeiT", **SMALL, image_size=32), (32, 32), "*.layers.1.layernorm_before", (4, 4),
                           "4 by 4 tokens after 1 class token and 1 distillation token"),
     "transformers dinov2 with registers": (

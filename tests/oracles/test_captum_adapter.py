@@ -76,6 +76,7 @@ STEPS, BOX = {"n_steps": 12}, {"sliding_window_shapes": (3, 2, 2), "strides": (3
 INPUT: list[tuple[str, dict[str, Any]]] = [
     ("Saliency", {}), ("Saliency", {"abs": False}), ("InputXGradient", {}), ("IntegratedGradients", STEPS),
     ("DeepLift", {}), ("GuidedBackprop", {}), ("Deconvolution", {}), ("LRP", {}), ("Occlusion", BOX),
+    ("GuidedGradCam", {"layer": "two"}),
 ]
 WITH_LAYER: list[tuple[str, str, dict[str, Any]]] = [
     ("LayerActivation", "pool", {}), ("LayerGradientXActivation", "two", {}), ("LayerGradCam", "two", {}),
@@ -201,14 +202,14 @@ def test_draws_are_captums_one_by_one_with_their_spread_as_error() -> None:
 
 
 def test_a_noise_tunnel_goes_around_another_method() -> None:
-    options = {"nt_samples": 6, "stdevs": 0.2}
+    options = {"nt_samples": 6, "stdevs": 1}
     for kind in ("smoothgrad", "vargrad"):
         e = pellucid.explain(MLP, VECTOR, "captum:NoiseTunnel(IntegratedGradients)", target=2, baseline=ZERO,
                              nt_type=kind, n_steps=8, **options)
         own = copy.deepcopy(MLP)
         with drawn():
             wanted = attr.NoiseTunnel(attr.IntegratedGradients(own)).attribute(
-                VECTOR, baselines=ZERO[None], target=2, n_steps=8, nt_type=kind, nt_samples_batch_size=1, **options)
+                VECTOR, baselines=ZERO[None], target=2, n_steps=8, nt_type=kind, nt_samples_batch_size=1, nt_samples=6, stdevs=1.0)
         close(e.values, wanted[0].detach(), 1e-9)
         assert e.residual is None
     groups = torch.tensor([0, 0, 1, 1, 2, 2])
@@ -358,6 +359,18 @@ def test_half_precision_models_are_explained_in_single(name: str) -> None:
     assert float((e.values - truth.values).norm()) <= 0.1 * float(truth.values.norm())
 
 
+class Typed(attr.Saliency):
+    """Says in which number type it is given scores: 4 bytes, or 2."""
+
+    def attribute(self, inputs: Tensor, target: Any = None) -> Any:  # type: ignore[override]
+        return torch.full_like(inputs, self.forward_func(inputs).dtype.itemsize)
+
+
+def test_scores_of_half_precision_models_are_single() -> None:
+    e = pellucid.explain(mlp().bfloat16(), normal(1, 6).bfloat16(), Typed, target=2)
+    assert e.values.tolist() == [4.0] * 6
+
+
 def test_other_inputs_stay_the_examples_own() -> None:
     on = toy("two_inputs")
     e = asked(catalog.find("captum:IntegratedGradients"), {"n_steps": 40}, on, on.x)
@@ -371,6 +384,9 @@ def test_captum_composes_like_any_other_method() -> None:
     e = pellucid.explain(MLP, VECTOR, "contrast(captum:InputXGradient)", target=2, other=0)
     one, two = (pellucid.explain(MLP, VECTOR, "captum:InputXGradient", target=t).values for t in (2, 0))
     close(e.values, one - two, 1e-9)
+    two = [pellucid.explain(MLP, VECTOR, "captum:DeepLift", target=2, baseline=b).values for b in (ZERO, 0.3)]
+    mean = pellucid.explain(MLP, VECTOR, attr.DeepLift(MLP), target=2, baseline=[ZERO, 0.3])
+    close(mean.values, (two[0] + two[1]) / 2, 1e-9)
     smooth = pellucid.explain(MLP, VECTOR, "smooth(captum:Saliency)", target=2, samples=5, spread=0.0)
     close(smooth.values, pellucid.explain(MLP, VECTOR, "captum:Saliency", target=2).values, 1e-9)
 
@@ -547,3 +563,18 @@ def test_the_shell_takes_captums_options(tmp_path: Any, capsys: pytest.CaptureFi
 def test_cnn_with_in_place_gates_is_the_one_without() -> None:
     net, x = cnn(dtype=F64), normal(1, 3, 12, 12, seed=1, dtype=F64)
     close(pellucid.explain(net, x, "captum:DeepLift", target=2).elements, theirs("DeepLift", net, x)[0], 1e-9)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["DeepLift", "IntegratedGradients", "FeatureAblation", "KernelShap",
+                                  "LayerConductance"])
+def test_a_model_on_a_gpu_gives_the_values_it_gives_on_the_cpu(name: str) -> None:
+    near = {"layer": "pool"} if name.startswith("Layer") else {"features": "patches:4"}
+    state = torch.cuda.get_rng_state()
+    fast = pellucid.explain(copy.deepcopy(CONVS).cuda(), PICTURE.cuda(), f"captum:{name}", target=2, **near)
+    close(fast.values, pellucid.explain(CONVS, PICTURE, f"captum:{name}", target=2, **near).values)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    lstm, x = settled(Recurrent(), 2, F64), normal(1, 5, 4, seed=3, dtype=F64)
+    ask = {"target": 1, "n_steps": 8}
+    close(pellucid.explain(copy.deepcopy(lstm).cuda(), x.cuda(), "captum:IntegratedGradients", **ask).values,
+          pellucid.explain(lstm, x, "captum:IntegratedGradients", **ask).values)

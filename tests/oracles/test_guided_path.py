@@ -66,7 +66,7 @@ def along(net: nn.Module, points: np.ndarray, shape: torch.Size, target: int, ru
 
 NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "gelu": (mlp((9, 16, 12, 4), nn.GELU, 1, F64), (9,)), "relu": (mlp((9, 16, 12, 4), nn.ReLU, 1, F64), (9,)),
-    "cnn": (cnn(1, F64), (3, 8, 8)),
+    "cnn": (cnn(1, F64), (3, 5, 6)),
 }
 
 
@@ -76,7 +76,7 @@ NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 def test_it_walks_the_published_way_and_integrates_along_it(net: str, how: dict[str, float]) -> None:
     model, shape = NETS[net]
     x, b = 2 * normal(*shape, seed=2, dtype=F64), normal(*shape, seed=3, dtype=F64)
-    steps = 30
+    steps = 12 if net == "cnn" else 30
     points = road(model, x, b, 2, steps, how.get("fraction", 0.25), how.get("max_dist", 0.02))
     true = along(model, points, x.shape, 2, "simpson")
     e = pellucid.explain(model, x[None], "guided_ig", target=2, baseline=b, steps=steps, **how)
@@ -110,7 +110,7 @@ def test_the_way_passes_through_its_anchors() -> None:
         parts.append(pellucid.explain(model, ends[1][None], "guided_ig", target=1, baseline=ends[0], max_dist=1.0,
                                       steps=10).values)
     torch.testing.assert_close(whole.values, sum(parts), rtol=1e-9, atol=1e-9)
-    assert whole.evidence.rows == pytest.approx(2 * 30 + 1, abs=2)  # 29 are rounded up to 3 times 10
+    assert whole.evidence.rows == 2 * 30 + 1 + 2  # 29 are rounded up to 3 times 10
 
 
 def test_on_linear_and_quadratic_scores_it_has_its_closed_form() -> None:
@@ -130,20 +130,23 @@ def test_on_linear_and_quadratic_scores_it_has_its_closed_form() -> None:
 
 
 def test_stated_errors_cover_true_ones_along_the_way() -> None:
-    """The truth: the same way, its gradient integrated with a hundred points on each piece."""
-    count = Count("guided_ig")
-    nodes, weights = np.polynomial.legendre.leggauss(100)
-    for seed in range(24):
+    """The truth: the same way, its gradient integrated with sixty points a piece. Published sums are further off."""
+    count, further = Count("guided_ig"), []
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    t, w = torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
+    for seed in range(12):
         model = mlp((8, 24, 16, 2), nn.ReLU if seed % 2 else nn.GELU, seed, F64)
         x, b = 2 * normal(8, seed=seed, dtype=F64), normal(8, seed=seed + 500, dtype=F64)
-        p = torch.from_numpy(road(model, x, b, 0, 40, 0.25, 0.1))
-        t, w = torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
+        p = torch.from_numpy(road(model, x, b, 0, 25, 0.25, 0.1))
         rows = (p[:-1, None] + t[:, None] * p.diff(dim=0)[:, None]).flatten(0, 1).requires_grad_()
         (slope,) = torch.autograd.grad(model(rows)[:, 0].sum(), rows)
-        true = (torch.einsum("knf,n->kf", slope.reshape(40, 100, 8), w) * p.diff(dim=0)).sum(0)
-        e = pellucid.explain(model, x[None], "guided_ig", target=0, baseline=b, steps=40, max_dist=0.1)
-        count.add(e.values, e.error, true, 0.01)
-    count.check()
+        true = (torch.einsum("knf,n->kf", slope.reshape(25, 60, 8), w) * p.diff(dim=0)).sum(0)
+        e = pellucid.explain(model, x[None], "guided_ig", target=0, baseline=b, steps=25, max_dist=0.1)
+        count.add(e.values, e.error, true, math.inf)
+        published = along(model, p.numpy(), x.shape, 0, "beginnings")
+        further.append(float((published - true).norm() / (e.values - true).norm()))
+    count.check(covered=0.98)
+    assert sorted(further)[2] > 1
 
 
 def test_examples_walk_in_step_and_share_their_passes() -> None:
@@ -163,7 +166,7 @@ def test_more_steps_take_no_more_memory() -> None:
             pellucid.explain(model, x, "guided_ig", target=0, steps=steps, chunk=4)
         return live.peak
 
-    assert peak(64) <= 1.1 * peak(8) + 2**14
+    assert peak(40) <= 1.1 * peak(5) + 2**14
 
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"fraction": 0.0}, {"fraction": 1.5}, {"max_dist": -0.1},

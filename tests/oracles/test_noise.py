@@ -24,48 +24,67 @@ NAMES = {"mean": "smoothgrad", "variance": "vargrad", "square": "squaregrad"}
 every = pytest.mark.parametrize("statistic", NAMES)
 
 
-def closed(net: Quadratic, x: Tensor, spread: float, statistic: str) -> Tensor:
-    """The gradient is normal: its mean is the slope at x, its spread that of A times the noise."""
-    a, slope = net.a.detach(), net.a.detach() @ x + net.c.detach()
-    varies = (spread * (x.max() - x.min())) ** 2 * (a**2).sum(1)
-    return {"mean": slope, "variance": varies, "square": slope**2 + varies}[statistic]
+class Blocks(nn.Module):
+    """A score of many blocks of three numbers that do not see each other: each is one more trial.
+
+    ½ Σ bᵀ A b, whose gradient is normal where b is; or Σ (v · b)³ / 3, whose gradient (v · b)² v is skewed.
+    """
+
+    def __init__(self, kind: str, count: int = 240) -> None:
+        super().__init__()
+        half = normal(count, 3, 3, dtype=F64)
+        self.a, self.v = (half + half.transpose(1, 2)) / 2, normal(count, 3, seed=1, dtype=F64)
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "normal":
+            return torch.einsum("nbi,bij,nbj->n", x, self.a, x) / 2
+        return (torch.einsum("bi,nbi->nb", self.v, x) ** 3).sum(1) / 3
+
+    def truth(self, x: Tensor, sigma: float, statistic: str) -> Tensor:
+        """The statistic of the gradient at x + sigma · e, element by element."""
+        if self.kind == "normal":
+            mean = torch.einsum("bij,bj->bi", self.a, x)
+            varies = sigma**2 * (self.a**2).sum(2)
+        else:  # of (m + s e)² the mean is m² + s², the variance 4 m² s² + 2 s⁴
+            m, s = (self.v * x).sum(1, keepdim=True), sigma * self.v.norm(dim=1, keepdim=True)
+            mean, varies = (m**2 + s**2) * self.v, (4 * m**2 * s**2 + 2 * s**4) * self.v**2
+        return {"mean": mean, "variance": varies, "square": mean**2 + varies}[statistic]
 
 
 @every
-def test_at_a_fixed_number_of_copies_two_standard_errors_hold_as_often_as_they_say(statistic: str) -> None:
-    """A variance is skewed: of 64 copies 93 % are expected where its error is exact."""
-    for samples in (64, 256):
-        count = Count(f"{statistic} of {samples}")
-        for seed in range(60):
-            net, x = Quadratic(5, seed % 8), normal(5, seed=seed % 8, dtype=F64)
-            e = pellucid.explain(net, x[None], NAMES[statistic], samples=samples, spread=0.3, seed=seed, tolerance=0)
-            count.add(e.values, e.error, closed(net, x, 0.3, statistic), math.inf)
-        count.check()
-        covered = sum(count.covered) / count.runs
-        assert covered <= 0.985, f"{covered:.1%}: the errors are too wide"
+@pytest.mark.parametrize("kind", ["normal", "skewed"])
+@pytest.mark.parametrize("layout", ["units", "blocks"])
+def test_two_standard_errors_hold_as_often_as_they_say(layout: str, kind: str, statistic: str) -> None:
+    """Element by element, and over blocks, whose elements share their noise.
+
+    Of the square of a normal number a jackknife of the variance covers 87 % at 200 copies too: estimates that
+    are too low come with errors that are too low.
+    """
+    net, x, samples = Blocks(kind), normal(240, 3, seed=2, dtype=F64), 200
+    sigma = float(0.1 * (x.max() - x.min()))
+    features: Any = torch.arange(240)[:, None].expand(240, 3) if layout == "blocks" else "units"
+    true = net.truth(x, sigma, statistic)
+    e = pellucid.explain(net, x[None], NAMES[statistic], samples=samples, spread=0.1, tolerance=0, features=features)
+    true = true.sum(1) if layout == "blocks" else true
+    covered = float(((e.values - true).abs() <= 2 * e.error).double().mean())
+    least = 0.85 if (kind, statistic) == ("skewed", "variance") else 0.91
+    assert least <= covered <= 0.985, f"{covered:.1%} of the truths within two standard errors"
+    of_each = ((e.values - true) / e.error) ** 2  # no single one may outweigh the others
+    size = float(of_each.clamp(max=16).mean().sqrt())
+    assert 0.85 <= size <= (1.35 if least < 0.9 else 1.15), "the stated size of the error"
 
 
-@every
+@pytest.mark.parametrize("statistic", ["variance", "square"])
 def test_what_stops_is_within_its_tolerance(statistic: str) -> None:
     count = Count(statistic)
-    for seed in range(24):
+    for seed in range(10):
         net, x = Quadratic(5, seed), normal(5, seed=seed, dtype=F64)
-        e = pellucid.explain(net, x[None], NAMES[statistic], spread=0.2, samples=20_000, tolerance=0.1, seed=seed)
+        a, slope = net.a.detach(), net.a.detach() @ x + net.c.detach()
+        varies = (0.2 * (x.max() - x.min())) ** 2 * (a**2).sum(1)
+        e = pellucid.explain(net, x[None], NAMES[statistic], spread=0.2, samples=20_000, tolerance=0.2, seed=seed)
         assert e.verdict.status == "pass", e.verdict
-        count.add(e.values, e.error, closed(net, x, 0.2, statistic), 0.1)
-    count.check()
-
-
-@every
-def test_over_groups_of_elements_the_error_is_the_groups(statistic: str) -> None:
-    """Elements of a group share their noise: errors of single elements would not add up."""
-    count, groups = Count(statistic), torch.tensor([0, 0, 0, 1, 1])
-    for seed in range(60):
-        net, x = Quadratic(5, seed % 8), normal(5, seed=seed % 8, dtype=F64)
-        true = torch.zeros(2, dtype=F64).index_add_(0, groups, closed(net, x, 0.3, statistic))
-        e = pellucid.explain(net, x[None], NAMES[statistic], samples=128, spread=0.3, seed=seed, tolerance=0,
-                             features=groups)
-        count.add(e.values, e.error, true, math.inf)
+        count.add(e.values, e.error, varies + (slope**2 if statistic == "square" else 0), 0.2)
     count.check()
 
 
@@ -134,7 +153,8 @@ def test_what_a_method_draws_itself_is_not_passed_off_as_the_variance_of_its_ans
 @pytest.mark.parametrize("name", [*NAMES.values(), "smooth(integrated_gradients)", "gradient_shap"])
 def test_noise_works_in_models_of_half_precision(name: str) -> None:
     net, x = mlp((6, 16, 12, 4), nn.Tanh), normal(1, 6)
-    options: dict[str, Any] = {"samples": 32, "tolerance": 0, "target": 1, "spread": 0.1}
+    tolerance = 0.5 if "integrated" in name else 0
+    options: dict[str, Any] = {"samples": 32, "tolerance": tolerance, "target": 1, "spread": 0.1}
     full = pellucid.explain(net, x, name, **options)
     for dtype in (torch.bfloat16, torch.float16):
         half = pellucid.explain(mlp((6, 16, 12, 4), nn.Tanh, dtype=dtype), x.to(dtype), name, **options)
@@ -169,14 +189,13 @@ def test_expected_gradients_with_noise_have_their_closed_form_on_a_quadratic_sco
     net, count = Quadratic(6), Count("gradient_shap")
     a, c = net.a.detach(), net.c.detach()
     bases = [0.5 * normal(6, seed=100 + k, dtype=F64) for k in range(3)]
-    for seed in range(24):
+    for seed in range(10):
         x = 1.5 * normal(6, seed=200 + seed, dtype=F64)
         varies = (0.2 * (x.max() - x.min())) ** 2
         true = torch.stack([(x - b) * (a @ (x + b) / 2 + c) for b in bases]).mean(0) + varies * torch.diag(a) / 2
-        e = pellucid.explain(net, x[None], "gradient_shap", baseline=bases, spread=0.2, tolerance=0.05, seed=seed,
-                             samples=200_000)
-        assert e.verdict.status == "pass", e.verdict
-        count.add(e.values, e.error, true, 0.05)
+        e = pellucid.explain(net, x[None], "gradient_shap", baseline=bases, spread=0.2, tolerance=0, seed=seed,
+                             samples=360)
+        count.add(e.values, e.error, true, 3 * float(e.error.norm() / e.values.norm()))
     count.check()
 
 

@@ -204,6 +204,7 @@ def test_words_are_grouped_into_sentences_and_their_parts() -> None:
 
     assert tree("It", "was", "good", ",", "the", "end", "dull", ".") == ((0, 1, 2, 3), (4, 5, 6, 7))
     assert tree("Good", "film", "!", "Bad", "seats", ";", "cold", ".") == ((0, 1, 2), ((3, 4, 5), (6, 7)))
+    assert tree("no", "thanks", ".", "never", ",", "ever") == ((0, 1, 2), ((3, 4), 5))
     assert tree("wait", "…", "!", "?", "no") == ((0, 1, 2, 3), 4)
     assert tree("很", "好", "，", "但", "冷", "。") == ((0, 1, 2), (3, 4, 5))
     assert tree("good,", "then", "bad.") == (0, (1, 2))

@@ -106,8 +106,8 @@ def test_a_planted_bright_corner_is_where_the_map_is_largest(vision: bool) -> No
 
 
 def test_models_without_a_sure_layer_ask_for_one(vision: bool) -> None:
-    swin = settled(timm("swin_tiny_patch4_window7_224", img_size=56, window_size=7, depths=(1, 1, 1, 1)))
-    for net, x in ((swin, normal(1, 3, 56, 56)), (nn.Sequential(nn.Linear(4, 3)), normal(1, 4))):
+    hiera = settled(timm("hiera_tiny_224", img_size=64, embed_dim=8, num_heads=1, stages=(1, 1, 1, 1)))
+    for net, x in ((hiera, normal(1, 3, 64, 64)), (nn.Sequential(nn.Linear(4, 3)), normal(1, 4))):
         with pytest.raises(pellucid.PellucidError) as error:
             pellucid.explain(net, x, "grad_cam")
         assert error.value.code == "layer.needed"

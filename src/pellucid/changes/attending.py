@@ -66,22 +66,22 @@ class Attending(TorchFunctionMode):
     def _told(self, found: Tensor) -> Tensor:
         """Probabilities in the form (rows, heads, queries, keys), and back in their own."""
         rows = self.rows if len(found) % self.rows == 0 else 1  # a prefix may run on one row
-        if found.dim() == 3:
-            shape = (-1, self.heads) if self.heads else (rows, -1)
-        elif len(found) == rows:
-            return self.said(tuple(self.open), found)
-        else:
-            shape = (rows, -1)
-        return self.said(tuple(self.open), found.unflatten(0, shape)).flatten(0, 1)
+        apart = found.unflatten(0, (-1, self.heads or len(found) // rows)) if found.dim() == 3 else found
+        apart = apart if len(apart) == rows else apart.unflatten(0, (rows, -1))
+        out = self.said(tuple(self.open), apart)
+        while out.dim() > found.dim():
+            out = out.flatten(0, 1)
+        return out
 
-    def _attended(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-                  is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+    def _attended(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
+                  dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+                  enable_gqa: bool = False) -> Tensor:
         """Scaled dot-product attention with its probabilities written down."""
         if enable_gqa:
-            k, v = (t.repeat_interleave(q.shape[-3] // t.shape[-3], -3) for t in (k, v))
-        logits = (q @ k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+            key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
+        logits = (query @ key.transpose(-2, -1)) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
         if is_causal:
-            attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).tril()
+            attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=query.device).tril()
         if attn_mask is not None and attn_mask.dtype == torch.bool:
             logits = logits.masked_fill(~attn_mask, -torch.inf)
         elif attn_mask is not None:
@@ -91,12 +91,12 @@ class Attending(TorchFunctionMode):
         if blind is not None:
             logits = logits.masked_fill(blind, 0.0)
         wide = torch.float32 if logits.dtype in (torch.float16, torch.bfloat16) else logits.dtype
-        found = torch.softmax(logits, -1, dtype=wide).to(q.dtype)
+        found = torch.softmax(logits, -1, dtype=wide).to(query.dtype)
         if blind is not None:
             found = found.masked_fill(blind, 0.0)
         if found.dim() in (3, 4):
             found = self._told(found)
-        return (torch.dropout(found, dropout_p, True) if dropout_p else found) @ v
+        return (torch.dropout(found, dropout_p, True) if dropout_p else found) @ value
 
     @contextmanager
     def tracking(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:

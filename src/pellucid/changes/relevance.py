@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from pellucid.changes.relevance_ops import FREE, GATES, HANDLERS, VIEWS, marked
 from pellucid.changes.relevance_rules import FIRST, RULES, Affine, Settings
 from pellucid.changes.relevance_trace import Call, Mark, Marks, place, ruled, tensors, unfit
-from pellucid.words.errors import LayerError, ModelError, OptionError, nearest
+from pellucid.words.errors import Disconnected, ModelError, OptionError, nearest
 
 HALVES, VALUES = "halves", "values"
 """Attention: its products share out in halves and its softmax is expanded (AttnLRP, arXiv:2402.05602), or what it
@@ -75,22 +75,24 @@ class Relevance:
 
     @contextmanager
     def on(self, model: nn.Module) -> Iterator[None]:
-        for name, module in model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
-                kind = "a scripted module" if isinstance(module, torch.jit.ScriptModule) else "a compiled module"
-                raise ModelError("method.unfit", f"{kind} at {name or 'the model itself'}, whose operations are hidden",
-                                 "a model whose operations run one by one",
-                                 "give the module that it was made of, or choose integrated_gradients")
+        refuse_hidden(model)
         watch = _Watch(self, model)
         try:
             with watch:
                 yield
-        except LayerError as error:
-            if error.code == "site.disconnected" and watch.cut:
-                raise LayerError(
-                    error.code, f"{error.found}, but through {watch.cut}, which relevance takes as constant",
-                    error.expected, "choose another target or layer, or attention='halves'") from None
-            raise
+        except Disconnected as error:
+            raise Disconnected(error.site, error.cut or watch.cut) from None
+
+
+def refuse_hidden(model: nn.Module) -> None:
+    """Raise `method.unfit` for a part whose operations nobody can see."""
+    for name, module in model.named_modules():
+        kind = ("a scripted module" if isinstance(module, torch.jit.ScriptModule)
+                else "a compiled module" if hasattr(module, "_orig_mod") else "")
+        if kind:
+            raise ModelError("method.unfit", f"{kind} at {name or 'the model itself'}, whose operations are hidden",
+                             "a model whose operations run one by one",
+                             "give the module that it was made of, or choose integrated_gradients")
 
 
 COMPOSITES = {

@@ -64,13 +64,16 @@ SUMS = _names("""
 """Sums and choices: nowhere below zero where none of their parts is."""
 
 LINEAR = _names("""
-    sub rsub neg negative where maskedfill maskedscatter indexadd indexcopy indexput setitem scatter scatteradd
-    slicescatter selectscatter col2im fold interpolate upsamplenearest1d upsamplenearest2d upsamplenearest3d
+    sub rsub neg negative where maskedfill maskedscatter indexfill fill zero indexadd indexcopy indexput setitem scatter
+    scatteradd slicescatter selectscatter col2im fold interpolate upsamplenearest1d upsamplenearest2d upsamplenearest3d
     upsamplenearestexact1d upsamplenearestexact2d upsamplelinear1d upsamplebilinear2d upsamplebicubic2d
-    upsampletrilinear3d diff max min amin maximum minimum sort median kthvalue cummax cummin relu leakyrelu prelu
-    prelukernel rrelu abs absolute trace gridsample gridsampler fractionalmaxpool2d
+    upsampletrilinear3d diff max min amin maximum minimum sort median kthvalue cummax cummin relu leakyrelu
+    rrelu abs absolute trace fractionalmaxpool2d
 """)
 """Sums, choices, and what grows with its input: x · gradient shares out what comes, and keeps its sum."""
+
+ALONE = _names("prelu prelukernel gridsample gridsampler lerp")
+"""The same in their first values, and in nothing else."""
 
 GATES = _names("""
     gelu silu elu selu celu mish hardswish hardtanh relu6 hardshrink softshrink tanhshrink softsign threshold clamp clip
@@ -100,6 +103,13 @@ FREE = _names("grad backward registerhook retaingrad")
 
 def plain(trace: Trace, call: Call) -> Any:
     """As gradients do."""
+    return call.run()
+
+
+def alone(trace: Trace, call: Call) -> Any:
+    """As gradients do, where only the first values depend on the input."""
+    if any(k > int(call.name == "lerp") for k in call.live):
+        raise unfit(trace.model, f"{call.name} by values that depend on the input")
     return call.run()
 
 
@@ -147,6 +157,14 @@ def multiply(trace: Trace, call: Call) -> Any:
     return _written(call, x, found)
 
 
+def added_product(trace: Trace, call: Call) -> Any:
+    """A value and a product; of a quotient what is divided by is constant."""
+    if call.name == "addcdiv" and 2 in call.live:
+        return call.over(2)(trace.constant(call.tensors[2], call))
+    both = {1, 2} <= set(call.live)
+    return call.over(1, 2)(factor(call.tensors[1]), factor(call.tensors[2])) if both else call.run()
+
+
 def divide(trace: Trace, call: Call) -> Any:
     """What a value is divided by is taken as constant."""
     below = int(call.name != "rtruediv" and call.args[:1] != () and call.args[0] is call.tensors[0])
@@ -168,7 +186,8 @@ def product(trace: Trace, call: Call) -> Any:
     if scaled or not trace.weight(call.tensors[other]):
         return call.run()
     bias = call.tensors[0] if added else None
-    f, none = (call.over(0, at, other) if added else call.over(at, other)), torch.zeros_like(bias) if added else None
+    f = call.over(0, at, other) if added else call.over(at, other)
+    none = None if bias is None else torch.zeros_like(bias)
 
     def apply(t: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return f(t, weight) if none is None else f((none if bias is None else bias).to(t), t, weight)
@@ -295,13 +314,15 @@ def cosine(trace: Trace, call: Call) -> Any:
     """A product over two lengths, which are constants."""
     a, b, dim, eps = call.given("x1", "x2", "dim", "eps")
     dim, eps = 1 if dim is None else dim, 1e-8 if eps is None else eps
+    a, b = torch.broadcast_tensors(a, b)
     lengths = (a.detach().norm(dim=dim) * b.detach().norm(dim=dim)).clamp(min=eps)
     return (factor(a) * factor(b) if len(call.live) > 1 else a * b).sum(dim) / lengths
 
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(VIEWS | SUMS | LINEAR | FREE, plain), **dict.fromkeys(GATES, gate),
-    **dict.fromkeys(STATISTICS, statistic), **dict.fromkeys(PRODUCTS, product),
+    **dict.fromkeys(STATISTICS, statistic), **dict.fromkeys(ALONE, alone),
+    **dict.fromkeys(("addcmul", "addcdiv"), added_product), **dict.fromkeys(PRODUCTS, product),
     **dict.fromkeys(CONVOLUTIONS, convolution), **dict.fromkeys(("mul", "multiply"), multiply),
     **dict.fromkeys(("div", "divide", "truediv", "truedivide", "rtruediv"), divide),
     **dict.fromkeys(("layernorm", "groupnorm", "instancenorm", "rmsnorm"), normalised),

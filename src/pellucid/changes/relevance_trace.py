@@ -30,7 +30,9 @@ class Ruled(torch.autograd.Function):
     def forward(ctx: Any, value: Callable[..., Tensor], back: Callable[..., Any], *inputs: Tensor) -> Tensor:
         ctx.save_for_backward(*inputs)
         ctx.back = back
-        return value(*inputs)
+        found = value(*inputs)
+        # What comes from a function of one's own may be written into only where it is no view.
+        return torch.ops.aten._unsafe_view(found, found.shape) if found._is_view() else found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

@@ -189,10 +189,10 @@ def _runs(loop: Loop, slot: Slot) -> bool:
         lengths.answer(loop, [Bundle([Work(case, HERE, [first])])])
         if not first.done:
             return False
-        loop.passing[key] = first.answer if isinstance(first.answer, Failed) else case.carrier  # its id must stay
-    failed = loop.passing[key]
-    if isinstance(failed, Failed):
-        slot.fail(failed.error)
+        loop.passing[key] = first.answer, case.carrier  # whose id must stay its own
+    found, _ = loop.passing[key]
+    if isinstance(found, Failed):
+        slot.fail(found.error)
     return not slot.done
 
 
@@ -239,6 +239,7 @@ def _named(error: Exception) -> PellucidError:
     while behind is not None:
         if isinstance(behind, ImportError):
             package = (behind.name or "a package").partition(".")[0]
+            package = {"sklearn": "scikit-learn"}.get(package, package)
             found = OptionError("extra.missing", f"no {package}, which the other library needs", f"{package} installed",
                                 f"install {package}, or choose one of our own methods")
         behind = behind.__cause__ or behind.__context__

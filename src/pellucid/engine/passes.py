@@ -17,7 +17,7 @@ from pellucid.changes.attentions import Attended, attended
 from pellucid.engine.capture import listening, module_of, not_reached, parts
 from pellucid.engine.order import Order, Outcome
 from pellucid.engine.recompute import recomputing
-from pellucid.words.errors import LayerError, ModelError, PellucidError, TargetError
+from pellucid.words.errors import Disconnected, ModelError, PellucidError, TargetError
 from pellucid.words.site import Site
 from pellucid.words.target import Target, is_open, takes_whole
 
@@ -190,9 +190,7 @@ class _Pass:
             if gradient is None and site.part == ATTENTION:
                 gradient = torch.zeros_like(leaf)  # a score may well do without an attention: of a later layer, say
             if gradient is None:
-                raise LayerError(
-                    "site.disconnected", f"a score without a gradient at {site}", "a score that depends on it",
-                    "choose a layer between input and score; detach() or inference_mode in the forward cut gradients")
+                raise Disconnected(str(site))
             self.outcome.gradients[site] = self._rows_first(site, gradient.detach()).reshape(
                 self._rows_first(site, leaf).shape)
 

@@ -34,8 +34,8 @@ def heard(carrier: Carrier) -> Hashable:
 
 
 def attends(carrier: Carrier) -> Hashable:
-    """Under what it is kept which attentions there are for inputs like these."""
-    return ("attentions", carrier.signature)
+    """Under what it is kept which attentions there are for inputs like these, of whatever length."""
+    return ("attentions", carrier.kind)
 
 
 def survey(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[passes.Heard]:
@@ -48,7 +48,7 @@ def survey(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[pa
 
 
 def attentions(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Attended]:
-    """Every attention that the model computes for inputs of this shape, in order."""
+    """Every attention that the model computes for inputs like these, in order; sizes are those of the first seen."""
     key = attends(carrier)
     if key not in facts:
         with Unwritten(model):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import (
+    TorchFunctionMode,
+    _get_current_function_mode_stack,  # pyright: ignore[reportPrivateUsage]
+)
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from pellucid.engine.capture import parts
@@ -132,17 +136,22 @@ def _differ(one: Tensor, two: Tensor) -> bool:
 
 
 def _contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    return nullcontext(), _graded()
+    return nullcontext(), _alike(_get_current_function_mode_stack())
 
 
 @contextmanager
-def _graded() -> Iterator[None]:
-    """Autograd on, also within a pass that lets nobody turn it on or off."""
+def _alike(modes: Sequence[TorchFunctionMode]) -> Iterator[None]:
+    """As on the way there: autograd on, also within a pass that lets nobody turn it on or off, and the modes that were
+    open, which a way back knows nothing of."""
     with torch._C.DisableTorchFunction():
         before = torch.is_grad_enabled()
         torch._C._set_grad_enabled(True)
     try:
-        yield
+        with ExitStack() as stack:
+            for mode in modes:
+                if mode not in _get_current_function_mode_stack():
+                    stack.enter_context(mode)
+            yield
     finally:
         with torch._C.DisableTorchFunction():
             torch._C._set_grad_enabled(before)

@@ -156,11 +156,11 @@ def _lock_of(model: nn.Module) -> threading.RLock:
 def guarded(model: nn.Module) -> Iterator[nn.Module]:
     """The model itself, where no shadow can be cast: one user at a time, everything put back.
 
-    Flags, gradients and attributes are restored in all cases, buffers are replaced by copies meanwhile;
-    hooks are removed by who set them.
+    Flags, gradients, attributes and hooks are restored in all cases, buffers are replaced by copies meanwhile.
     """
     with _lock_of(model):
-        kept = [(m.__dict__, dict(m.__dict__), {k: dict(m.__dict__[k]) for k in _NAMED}) for m in model.modules()]
+        kept = [(m.__dict__, dict(m.__dict__), {k: dict(m.__dict__[k]) for k in (*_NAMED, *HOOKS) if k in m.__dict__})
+                for m in model.modules()]
         wanted = [(p, p.requires_grad, p.grad) for p in model.parameters()]
         try:
             copies = {id(b): b.detach().clone() for b in model.buffers()}

@@ -31,6 +31,9 @@ own, with its default. `layer` is a module's name, `neuron` a unit of it. Values
 of a feature are counted once."""
 
 
+_COSTS = {"ShapleyValues": "n · n! rows", "Occlusion": "one row for each place of the window"}
+
+
 def named(text: str) -> Method:
     """The method of `captum:DeepLift` or `captum:NoiseTunnel(DeepLift)`."""
     outer, _, within = text.strip().removeprefix(PREFIX).partition("(")
@@ -71,7 +74,8 @@ def _method(adapted: Adapted, settings: Mapping[str, Any]) -> Method:
         "foreign", PAPERS.get(adapted.innermost.__name__.removeprefix("Layer").removeprefix("Neuron"), ""),
         (Law.COMPLETE,) if adapted.sum == "change" else (), adapted.gives, "feature_mask" in adapted.asked,
         "baselines" in adapted.asked, formula=f"captum.attr.{adapted.name.removeprefix(PREFIX)}",
-        cost=next((f"{n} rows" for n in ("nt_samples", "n_steps", "n_samples") if n in defaults), "few rows"),
+        cost=next((f"{n} rows" for n in ("nt_samples", "n_steps", "n_samples") if n in defaults), _COSTS.get(
+            adapted.kind.__name__, "a row per feature" if "perturbations_per_eval" in defaults else "1 or 2 rows")),
         use="what only captum has, or to compare with its numbers",
         avoid="what one of our own methods says: they share passes and tell their error", hooks=adapted.hooks)
     return Method(adapted.name, partial(_asked, adapted), card, ABOUT.format(adapted.name.removeprefix(PREFIX)),
@@ -131,7 +135,7 @@ async def _asked(adapted: Adapted, case: Case, **options: Any) -> Any:
 
 def _answered(adapted: Adapted, case: Case, options: Mapping[str, Any], score: Scoring) -> Estimate:
     """Make captum's object around the score, let it speak, and lay out what it says."""
-    said = {p.name: options[name] for name, p in adapted.options.items()}
+    said = {p.name: _typed(options[name], kind_of(p.annotation)) for name, p in adapted.options.items()}
     for name, p in adapted.options.items():
         if p.default is p.empty and said[p.name] is None:
             raise OptionError("option.missing", f"{adapted.name} without {name}", f"a value for {name}",
@@ -169,7 +173,7 @@ def _answered(adapted: Adapted, case: Case, options: Mapping[str, Any], score: S
 def _made(adapted: Adapted, score: Scoring, said: Mapping[str, Any], layer: Any) -> Any:
     if adapted.inner is not None:
         return adapted.kind(_made(adapted.inner, score, said, layer))
-    settings = {n: copy.deepcopy(_tupled(said[n])) for n in adapted.settings if n in said}  # a surrogate is fitted
+    settings = {n: copy.deepcopy(said[n]) for n in adapted.settings if n in said}  # a surrogate is fitted
     if "layer" in adapted.settings:
         settings["layer"] = score.layer(layer)
     if issubclass(adapted.kind, library().LRP) or not adapted.kind.__module__.startswith("captum."):
@@ -181,7 +185,7 @@ def _call(adapted: Adapted, case: Case, score: Scoring, said: Mapping[str, Any],
           ) -> dict[str, Any]:
     """The arguments of `attribute`, but for inputs and sets of baselines."""
     asked = adapted.asked
-    call = {n: _tupled(said[n]) for n in asked if n in said}
+    call = {n: said[n] for n in asked if n in said}
     if "baselines" in asked and not adapted.over_many:
         call["baselines"] = case.baseline.expand_as(case.x)[None].clone()
     if "feature_mask" in asked:
@@ -207,9 +211,12 @@ def _positive(name: str, value: Any) -> None:
         raise OptionError("option.value", f"{name}={value!r}", "a whole number from 1", f"write for example {name}=8")
 
 
-def _tupled(value: Any) -> Any:
-    """A recipe from a file has lists where captum wants tuples."""
-    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
+def _typed(value: Any, kind: str) -> Any:
+    """A recipe from a file has lists where captum wants tuples, and people write 1 where it wants 1.0."""
+    if isinstance(value, list):
+        return tuple(_typed(v, kind) for v in value)
+    whole, parts = isinstance(value, int) and not isinstance(value, bool), kind.split(" | ")
+    return float(value) if whole and "float" in parts and "int" not in parts else value
 
 
 def _numbered(features: Features, rank: int) -> Tensor:

@@ -54,6 +54,9 @@ def inside(inner: Method) -> Method:
         found = Estimate.of(await inner.run(at_layer, **options))
         return replace(found, place=found.place or place)
 
+    if inner.card.gives == "map" and "layer" not in inner.defaults:
+        raise OptionError("method.inside", f"inside({inner.name}), whose map lies over the picture",
+                          "a method whose values lie over what it is asked about", f"ask {inner.name} itself")
     # A way through scales begins, at a layer, where the blurred input does not lead.
     gone = (Law.SYMMETRIC, Law.COMPLETE) if Need.PICTURE in inner.card.needs else (Law.SYMMETRIC,)
     return _composed("inside", inner, moved, {"layer": AUTO},

@@ -38,7 +38,7 @@ async def expected_gradients(
     uniform on [0, 1] and normal noise ε, whose standard deviation is `spread` in units of max(x) - min(x): none
     by default, as in the paper; some makes it GradientSHAP with smoothing (arXiv:1705.07874). Points come in
     independent replicates; each goes through all baselines equally often (of more than 32 through some) at
-    places spread evenly over the way, with noise of its own. They are drawn until two standard errors of the
+    places spread evenly over the way, each with noise of its own. They are drawn until two standard errors of the
     replicates' mean are within `tolerance` of the values (norms over features; 0 never stops), at most
     `samples` points. The values sum to E f(x + ε) - E f(b) in expectation. `gradient_shap` is another name.
     """
@@ -52,10 +52,14 @@ async def expected_gradients(
 
     async def replicate(number: int) -> Tensor:
         which, t = latin(points, len(over), case.seed, number)
-        noise = Noise(case.seed, number, spread) if spread else case.noise
-        asks = [replace(c, noise=noise).gradient(
-                    c.line(t[which == k]), weights=torch.full((1, int((which == k).sum())), 1 / points))
-                for k, c in enumerate(over) if bool((which == k).any())]
+        if spread:
+            shaken = [replace(over[int(k)], noise=Noise(case.seed, number * points + j, spread))
+                      for j, k in enumerate(which)]
+            asks = [c.gradient(c.line(t[j : j + 1]), weights=torch.full((1, 1), 1 / points))
+                    for j, c in enumerate(shaken)]
+        else:
+            asks = [c.gradient(c.line(t[which == k]), weights=torch.full((1, int((which == k).sum())), 1 / points))
+                    for k, c in enumerate(over) if bool((which == k).any())]
         slopes = await together(*asks)
         return torch.stack([ask.case.difference * slope[0] for ask, slope in zip(asks, slopes, strict=True)]).sum(0)
 

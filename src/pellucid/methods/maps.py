@@ -63,8 +63,9 @@ async def over(
 ) -> Estimate:
     """The map of one layer, or of several: each divided by its largest absolute value, resized and averaged."""
     layers = (layer,) if isinstance(layer, str) else tuple(layer)
-    alone = grid is None or len(layers) == 1 or all(isinstance(g, int) for g in grid)
-    grids: Sequence[Any] = [grid] * len(layers) if alone else grid
+    given: tuple[Any, ...] = () if grid is None else tuple(grid)
+    alone = len(layers) == 1 or all(isinstance(g, int) for g in given)
+    grids: list[Any] = [grid] * len(layers) if alone else list(given)
     if len(grids) != len(layers):
         raise OptionError("option.value", f"{len(grids)} grids for {len(layers)} layers", "a grid for each layer",
                           "leave grid out, or give a tuple with one entry per layer: (rows, columns) or None")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -11,8 +12,9 @@ from pellucid.changes.relevance import composite as composed
 from pellucid.numbers.estimate import Estimate
 from pellucid.words.ask import together
 from pellucid.words.case import Case
-from pellucid.words.errors import LayerError, OptionError
+from pellucid.words.errors import Disconnected, OptionError
 from pellucid.words.method import AUTO, Law, Need, method
+from pellucid.words.site import Site
 
 
 @method(
@@ -49,40 +51,32 @@ async def lrp(
     rules = rules if case.site.is_input else rules.without_first()
     changed = case.under(rules)
     names = () if layers == AUTO else (layers,) if isinstance(layers, str) else tuple(layers)
-    try:
-        slope, score, sums = await _passed(changed, names)
-    except LayerError as error:
-        if error.code != "site.disconnected" or not names:
-            raise
-        slope, score, sums = await _passed(changed, ())
-        for name in names:  # a branch that the score does not depend on must not take the others along
-            sums += await _through(changed, name)
+    sites = [Site.parse(n) for n in dict.fromkeys(names)]
+    while True:
+        try:
+            slope, score, sums = await _passed(changed, sites)
+            break
+        except Disconnected as error:  # a branch that the score does not depend on must not take the others along
+            left = [s for s in sites if str(s) != error.site]
+            if len(left) == len(sites):
+                raise
+            sites = left
     values = slope if rules.first else changed.x * slope
-    told = (("input", _total(values)), *sums, ("score", score))
-    found = Estimate.exact(values)
-    return Estimate(found.value, found.numerical, found.sampling, (), None, {"conservation": told})
+    kept = _total(values)
+    notes = ("relevance.apart",) if abs(kept - score) > 0.5 * abs(score) else ()
+    return replace(Estimate.exact(values), notes=notes,
+                   details={"conservation": (("input", kept), *sums, ("score", score))})
 
 
 Sums = tuple[tuple[str, float], ...]
 
 
-async def _passed(case: Case, layers: Sequence[str]) -> tuple[Tensor, float, Sums]:
+async def _passed(case: Case, layers: Sequence[Site]) -> tuple[Tensor, float, Sums]:
     """The changed gradient, the score, and the relevance that passes through each layer, from one pass."""
-    slopes, seen = [case.gradient(case.here, wrt=n) for n in layers], [case.reading(case.here, of=n) for n in layers]
+    slopes, seen = [case.gradient(case.here, wrt=s) for s in layers], [case.reading(case.here, of=s) for s in layers]
     slope, score, *rest = await together(case.gradient(case.here), case.score(case.here), *slopes, *seen)
     pairs = zip(layers, rest[: len(layers)], rest[len(layers) :], strict=True)
-    return slope[0], float(score), tuple((name, _total(g * y)) for name, g, y in pairs)
-
-
-async def _through(case: Case, layer: str) -> Sums:
-    """The relevance at one layer; nothing where none passes."""
-    try:
-        slope, seen = await together(case.gradient(case.here, wrt=layer), case.reading(case.here, of=layer))
-    except LayerError as error:
-        if error.code != "site.disconnected":
-            raise
-        return ()
-    return ((layer, _total(slope * seen)),)
+    return slope[0], float(score), tuple((str(s), _total(g * y)) for s, g, y in pairs)
 
 
 def _total(relevance: Tensor) -> float:

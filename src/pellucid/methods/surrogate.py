@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pellucid.methods.rounds import ROUND, asked, limited, sized
+from pellucid.methods.rounds import asked, limited, sized
 from pellucid.numbers.estimate import Estimate
 from pellucid.numbers.ridge import Fit, Moments, Spread, forward, highest
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
 from pellucid.words.masks import Subsets
 from pellucid.words.method import Law, method
+from pellucid.words.points import BLOCK
 
 MOST = 2048
 """Features at most: the fit holds a few matrices of n by n."""
@@ -63,8 +64,8 @@ async def lime(
     middle = float(scores.mean())
 
     def blocks() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for first in range(0, samples, ROUND):
-            stop = min(first + ROUND, samples)
+        for first in range(0, samples, BLOCK):
+            stop = min(first + BLOCK, samples)
             z = rows.block(case.features, first, stop).double()
             d = 1 - (z.sum(1) / n).sqrt()
             yield z, scores[first:stop] - middle, torch.exp(-(d**2) / (2 * width**2))

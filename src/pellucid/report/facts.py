@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.views import cost, story
 from pellucid.views.bars import told
 from pellucid.views.svg import Element, el
-from pellucid.views.words import method_name, say
+from pellucid.views.words import detail_name, method_name, say
 from pellucid.views.writing import isolate, number, signed, visible
 from pellucid.words.explanation import Explanation
 
@@ -84,6 +84,12 @@ def method(e: Explanation, lang: str, level: int) -> Element:
     return block(level, say(lang, "method"), about, paper)
 
 
+def details(e: Explanation, lang: str, level: int) -> Element | None:
+    """What the method says beside its values."""
+    told = [(detail_name(name, lang), story.beside(value, lang)) for name, value in e.details.items()]
+    return block(level, say(lang, "details"), pairs(told, lang)) if told else None
+
+
 def facts(e: Explanation, lang: str, level: int) -> Element:
     """Everything below the drawing."""
     evidence: list[tuple[str, Any]] = [(say(lang, key), getattr(e.evidence, key)) for key in EVIDENCE]
@@ -105,6 +111,7 @@ def facts(e: Explanation, lang: str, level: int) -> Element:
         "div",
         el("div", verdict(e, lang, level), method(e, lang, level)),
         values(e, lang, level),
+        details(e, lang, level),
         block(level, say(lang, "recipe"), pairs(e.recipe.items(), lang), replay) if len(e.recipe) else None,
         block(level, say(lang, "evidence"), pairs(evidence, lang)),
         block(level, say(lang, "provenance"), pairs(e.provenance.items(), lang)) if e.provenance else None,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.explain import explain
+from pellucid.words.change import Several
 from pellucid.words.explanation import Explanation
 from pellucid.words.method import Method, Need
 from pellucid.words.target import Target, read
@@ -39,7 +40,7 @@ class Known:
 
     def asked(self, method: Method, options: Options, target: Any = 0, other: Any = 1, **more: Any) -> Explanation:
         """The explanation, with the options that a method cannot be asked without."""
-        needed = {"layer": self.layer, "other": other, "baselines": [0.0, 0.3]}
+        needed = {"layer": self.layer, "other": other, "baselines": [0.0, 0.3], "change": Several(())}
         given = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
         if self.x.dim() == 4 and method.card.most is not None:  # the usual layout may be too fine
             given.setdefault("features", "patches:6")
@@ -138,11 +139,21 @@ def tokens() -> Known:
     return Known(model, x, "blocks.1", torch.zeros(6, dtype=torch.bool), (), (1, 4))
 
 
+def networks(method: Method) -> list[Known]:
+    """Those that have what the method needs."""
+    return [k for k in (vector(), picture()) if k.x.dim() == 4 or Need.PICTURE not in method.card.needs]
+
+
 def complete(method: Method, options: Options) -> None:
-    """The values sum to f(x) - f(b), computed from the model itself; to the tolerance that was asked for."""
-    for known in (vector(), picture()):
+    """The values sum to f(x) - f(b), computed from the model itself; to the tolerance that was asked for.
+
+    Where a method begins at a place of its own, the score there is taken as it says.
+    """
+    for known in networks(method):
         e = known.asked(method, options)
         change, total = known.change(options, method), float(e.values.double().sum())
+        if not method.card.baseline and e.baseline_score is not None:
+            change = e.score - e.baseline_score
         adaptive = e.recipe.get("tolerance") if e.recipe.get("steps", 0) is None else None
         allowed = max(EXACT, 2 * (adaptive or 0.0)) * max(abs(change), float(e.values.norm()))
         assert abs(total - change) <= allowed, (
@@ -155,7 +166,7 @@ def complete(method: Method, options: Options) -> None:
 
 def dummy(method: Method, options: Options) -> None:
     """What the model ignores gets zero: columns, pixels or patches; units where the method is inside a layer."""
-    for known in (vector(), picture()):
+    for known in networks(method):
         e = known.asked(method, options)
         if tuple(e.features.index.shape) == known.ignored.shape[-e.features.index.dim():] and _over_input(method):
             over = known.ignored[0] if known.ignored.dim() == 3 and e.features.index.dim() == 2 else known.ignored
@@ -195,7 +206,7 @@ def linear(method: Method, options: Options) -> None:
     """The values for a sum of two scores are the sum of the values, to the errors that are stated."""
     one, two = (lambda o: o[:, 0]), (lambda o: 2 * o[:, 1])
     less, least = (lambda o: 0.5 * o[:, 2]), (lambda o: o[:, 1])
-    for known in (vector(), picture()):
+    for known in networks(method):
         first = known.asked(method, options, one, less)
         second = known.asked(method, options, two, least)
         both = known.asked(method, options, lambda o: one(o) + two(o), lambda o: less(o) + least(o))

@@ -18,6 +18,7 @@ from pellucid.models.subject import Subject
 from pellucid.testing.faults import FailAt, LiveBytes
 from pellucid.testing.pristine import pristine
 from pellucid.testing.toys import Toy
+from pellucid.words.change import Several
 from pellucid.words.errors import PellucidError
 from pellucid.words.explanation import Explanation
 from pellucid.words.method import Method, Need
@@ -49,7 +50,8 @@ SAMPLES = ("samples", "masks", "n_samples")
 
 def asked(method: Method, options: Options, toy: Toy, x: Any, subject: Subject | None = None, **more: Any) -> Any:
     """An explanation on a toy, with the options that a method cannot be asked without."""
-    needed = {"layer": toy.layer, "other": 1, "baselines": ["zero", 0.3] if toy.site is None else ["zero"]}
+    needed = {"layer": toy.layer, "other": 1, "baselines": ["zero", 0.3] if toy.site is None else ["zero"],
+              "change": Several(())}
     if Need.ATTENTION in method.card.needs and Need.SELF_ATTENTION not in method.card.needs:
         del needed["layer"]  # one with attention is chosen
     given = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
@@ -149,7 +151,9 @@ def flat(method: Method, options: Options, toy: Toy) -> None:
             few, many = ({**_least(method), **still, **options, name: size} for size in sizes)
             if name == "stride":
                 few, many = {"window": 4, **few}, {"window": 4, **many}
-            _flat(method, toy, name, few, many, {}, {})
+            # Where it does not take many features, sixteen of them let an order come twice within the samples.
+            laid = {"features": "patches:3"} if toy.picture and method.card.most is not None else {}
+            _flat(method, toy, name, few, many, laid, laid)
     if method.card.coarse and not set(GROWS) & set(method.defaults) and toy.picture:
         finest = "pixels" if method.card.most is None else "patches:4"
         _flat(method, toy, "features", options, options, {"features": "patches:6"}, {"features": finest})

@@ -6,7 +6,7 @@ import re
 
 from pellucid.views import bars, heat, story, tokens
 from pellucid.views.frame import Sheet, name_of, whole
-from pellucid.views.words import method_name, say
+from pellucid.views.words import detail_name, method_name, say
 from pellucid.views.writing import columns, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Explanation
@@ -55,5 +55,7 @@ def text(explanation: Explanation, *, lang: str = "en", width: int = 80) -> str:
     lines += wrap(about, width, columns)
     if e.evidence.twin is not None:
         lines += wrap(say(lang, "answered") + say(lang, "colon") + story.answered_by(e, lang), width, columns)
+    for name, value in e.details.items():
+        lines += wrap(detail_name(name, lang) + say(lang, "colon") + story.beside(value, lang), width, columns)
     lines.append("")
     return "\n".join([*lines, *view(e).text(e, width, lang)]) + "\n"

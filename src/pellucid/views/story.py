@@ -95,6 +95,19 @@ def effect(e: Explanation, lang: str) -> str:
     return say(lang, "reaction" if unsigned(e) else "effect", target=e.target)
 
 
+def beside(value: object, lang: str) -> Phrase:
+    """What a method says beside its values: a number, text, or names with numbers."""
+    if isinstance(value, bool | str):
+        return Phrase(visible(str(value), 300))
+    if isinstance(value, int | float):
+        return Phrase(number(value))
+    if isinstance(value, list | tuple):
+        told = [f"{isolate(visible(str(v[0]), 80))} {beside(v[1], lang)}" if isinstance(v, list | tuple) and len(v) == 2
+                else beside(v, lang) for v in value]
+        return Phrase(say(lang, "comma").join(told))
+    return Phrase(visible(str(value), 300))
+
+
 def listed(found: list[Item], lang: str, plain: bool = False) -> Phrase:
     """Names with values in one line, `plain` without a plus sign."""
     told = number if plain else signed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pellucid.views.names import DETAILS, METHODS
 from pellucid.views.writing import isolate, visible
 from pellucid.words.errors import OptionError
 
@@ -20,6 +21,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "more findings": ("and {n} more findings", "另有 {n} 条结论"),
     # scales
     "effect": ("effect on the score of ‘{target}’", "对“{target}”得分的影响"),
+    "strength": ("strength for ‘{target}’, whichever way", "对“{target}”的强度（不分方向）"),
     "reaction": ("how strongly the score of ‘{target}’ reacts, whichever way", "“{target}”得分反应的强度（不分方向）"),
     "reacts": ("the score reacts, either way", "得分有反应（不分方向）"),
     "reacts to": ("reacts most to {list}", "对 {list} 反应最强"),
@@ -87,6 +89,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "values": ("Largest values", "最大的值"),
     "name": ("Feature", "特征"), "value": ("Effect", "影响"),
     "others": ("{n} others together", "其余 {n} 项合计"),
+    "details": ("Beside the values", "附加数据"),
     "recipe": ("Recipe", "配方"),
     "replay": ("These options repeat the explanation.", "用这些选项可重现此解释。"),
     "no replay": ("Not every option could be written down: this cannot be repeated from the page alone.",
@@ -132,20 +135,6 @@ CATALOGUE: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 """Key → (English, Chinese)."""
 
-METHODS: dict[str, tuple[str, str]] = {
-    "saliency": ("Saliency", "显著性"),
-    "input_x_gradient": ("Input × gradient", "输入 × 梯度"),
-    "integrated_gradients": ("Integrated gradients", "积分梯度"),
-    "expected_gradients": ("Expected gradients", "期望梯度"),
-    "conductance": ("Conductance", "层电导"),
-    "occlusion": ("Occlusion", "遮挡法"),
-    "grad_cam": ("Grad-CAM", "Grad-CAM"),
-    "kernel_shap": ("Kernel SHAP", "Kernel SHAP"),
-    "rise": ("RISE", "RISE"),
-    "lime": ("LIME", "LIME"),
-}
-"""How methods are written; others are named by their words."""
-
 LANGUAGES = ("en", "zh")
 
 
@@ -170,3 +159,10 @@ def method_name(name: str, lang: str) -> str:
         return METHODS[name][LANGUAGES.index(lang)]
     words = visible(name.replace("_", " "), 120)
     return words[:1].upper() + words[1:]
+
+
+def detail_name(name: str, lang: str) -> str:
+    """What a method says beside its values, as it is written."""
+    if name in DETAILS:
+        return DETAILS[name][LANGUAGES.index(lang)]
+    return visible(name.replace("_", " "), 120)

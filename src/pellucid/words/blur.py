@@ -36,22 +36,40 @@ def blurred(x: Tensor, sigma: float, features: Features) -> Tensor:
     """
     if sigma < SHARP:
         return x
-    down, across = (_matrix(length, sigma).to(x) for length in x.shape[-2:])
+    down, across = (_matrices(length, sigma, x)[0] for length in x.shape[-2:])
     value = down @ x @ across.T
     return torch.where(features.movable(x.dim()).to(x.device), value, x) if features.fixed else value
 
 
-def _matrix(length: int, sigma: float) -> Tensor:
-    """A Gaussian along one side, sampled at whole pixels and normalised, as a matrix whose rows sum to 1."""
+def moving(x: Tensor, sigma: float, features: Features) -> Tensor:
+    """How `blurred` changes per pixel of `sigma`."""
+    if sigma < SHARP:
+        return torch.zeros_like(x)
+    (down, falling), (across, crossing) = (_matrices(length, sigma, x) for length in x.shape[-2:])
+    value = falling @ x @ across.T + down @ x @ crossing.T
+    return value * features.movable(x.dim()).to(value) if features.fixed else value
+
+
+def _matrices(length: int, sigma: float, like: Tensor) -> tuple[Tensor, Tensor]:
+    """A Gaussian along one side, sampled at whole pixels, as a matrix whose rows sum to 1; its change with sigma.
+
+    Both are (length, length), made in float64.
+    """
+    at = torch.device("cpu") if like.device.type == "mps" else like.device  # which knows no float64
     if sigma > EVEN * length:
-        return torch.full((length, length), 1 / length, dtype=torch.float64)
+        even = torch.full((length, length), 1 / length, dtype=like.dtype, device=like.device)
+        return even, torch.zeros_like(even)
     reach = math.ceil(REACH * sigma)
-    k = torch.arange(-reach, reach + 1)
+    k = torch.arange(-reach, reach + 1, device=at)
     bell = torch.exp(-0.5 * (k.double() / sigma) ** 2)
+    bell = bell / bell.sum()
+    wider = bell * (k**2 - (bell * k**2).sum()) / sigma**3
     # The reflected picture repeats after twice its length: what is further away falls on the same places.
-    turned = bell.new_zeros(2 * length).index_add_(0, k % (2 * length), bell / bell.sum())
-    place = torch.arange(length)
-    return turned[(place[:, None] - place) % (2 * length)] + turned[(place[:, None] + place + 1) % (2 * length)]
+    turned = bell.new_zeros(2, 2 * length).index_add_(1, k % (2 * length), torch.stack([bell, wider]))
+    place = torch.arange(length, device=at)
+    both = turned[:, (place[:, None] - place) % (2 * length)] + turned[:, (place[:, None] + place + 1) % (2 * length)]
+    plain, change = both.to(like)
+    return plain, change
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,21 @@ class LayerError(PellucidError):
     """A layer is unknown, never called, called several times, or has no tensor to offer."""
 
 
+class Disconnected(LayerError):
+    """The score does not depend on a layer, or only through what a change takes as constant (`cut`)."""
+
+    def __init__(self, site: str, cut: str = "") -> None:
+        self.site, self.cut = site, cut
+        super().__init__(
+            "site.disconnected", f"a score without a gradient at {site}"
+            + (f", but through {cut}, which is taken as constant" if cut else ""), "a score that depends on it",
+            "choose a layer between input and score; detach() or inference_mode in the forward cut gradients"
+            if not cut else "choose another layer, or let what is constant share in the relevance")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return type(self), (self.site, self.cut)
+
+
 class OptionError(PellucidError):
     """A method, an option or a value that does not exist."""
 

@@ -249,4 +249,5 @@ def _coins(players: int, kept: float, seed: int, block: int) -> Tensor:
 def _grids(cells: int, down: int, across: int, kept: float, seed: int, block: int) -> tuple[Tensor, Tensor, Tensor]:
     generator = _private(seed, block, 17)
     grids = (torch.rand(BLOCK, cells, cells, generator=generator) < kept).float()
-    return grids, *(torch.randint(0, cell, (BLOCK,), generator=generator) for cell in (down, across))
+    rows, columns = (torch.randint(0, cell, (BLOCK,), generator=generator) for cell in (down, across))
+    return grids, rows, columns
