@@ -224,4 +224,12 @@ def _told(plan: Plan, result: _Result, tally: Tally, settings: Settings, sharing
         result.baseline, residual, plan.subject.labels, {}, Verdict((*result.fit, *verdict.findings)), evidence,
         recipe(plan, target, settings),
         Provenance(plan.subject, plan.seed, now), plan.method.card.paper, plan.method.summary, plan.example.shown,
-        plan.ordinal, dict(found.details))
+        plan.ordinal, dict(found.details), _means(plan))
+
+
+def _means(plan: Plan) -> str:
+    """What a value says, where options may change it: without its sign, or as a variance, it is no effect any more."""
+    if plan.options.get("absolute") is True:
+        return "reaction"
+    varied = plan.options.get("statistic", "mean") != "mean"
+    return "strength" if varied else plan.method.card.means

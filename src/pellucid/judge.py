@@ -110,7 +110,7 @@ def verdict(
                                                     else "do not add up to the score"),
             "read the map as a picture only: the model is not piecewise linear, or adds what no layer's bias says"))
     if "relevance.apart" in found.notes:
-        kept = dict(found.details["conservation"])["input"]
+        kept = dict(found.details.get("conservation", ())).get("input", float(values.double().sum()))
         reasons.append(Finding(
             "relevance.apart", "fail" if abs(kept) > 10 * abs(score) else "warn",
             f"the relevance of the input sums to {kept:.3g}, where the score is {score:.3g}: biases, or contributions "

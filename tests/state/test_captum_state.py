@@ -52,7 +52,7 @@ def test_the_model_is_as_it_was_whatever_interrupts(name: str, on: str) -> None:
     where = toy(on)
     with counter, suppress(PellucidError):
         asked(method, options, where, where.x)
-    for kind in KINDS:
+    for kind in KINDS[:3]:
         for at in random.Random(f"{name} {on} {kind}").sample(range(counter.operations), 2):
             where = toy(on)
             with pristine(where.model, where.x), suppress(kind, PellucidError), FailAt(at, kind):

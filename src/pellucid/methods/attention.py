@@ -36,7 +36,8 @@ def gated(slope: Tensor, attention: Tensor) -> Tensor:
 
 
 @method(
-    asks="gradient", paper="arXiv:1902.10186", laws=[Law.SYMMETRIC], gives="features", needs=[Need.ATTENTION],
+    asks="gradient", means="strength", paper="arXiv:1902.10186", laws=[Law.SYMMETRIC], gives="features",
+    needs=[Need.ATTENTION],
     formula="mean over heads of A", cost="1 gradient behind the layer",
     use="to see where a layer looked; the verdict says how far that agrees with what spoke for the score",
     avoid="as an attribution: it is the same whatever is asked about; take attention_relevance",
@@ -80,7 +81,7 @@ async def gradient_attention(
 
 
 @method(
-    asks="gradient", paper="arXiv:2005.00928", laws=[Law.SYMMETRIC], gives="features",
+    asks="gradient", means="strength", paper="arXiv:2005.00928", laws=[Law.SYMMETRIC], gives="features",
     needs=[Need.ATTENTION, Need.SELF_ATTENTION],
     formula="a row of the product of (A + I) / row sums, A the mean over heads",
     cost="1 forward, and a gradient behind the last attention",

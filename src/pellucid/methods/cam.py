@@ -138,7 +138,7 @@ async def layer_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = Non
 
 
 @method(
-    asks="reading", paper="arXiv:2008.00299", gives="map", needs=[Need.PLACES],
+    asks="reading", means="strength", paper="arXiv:2008.00299", gives="map", needs=[Need.PLACES],
     formula="(a − mean a) · v, v the first principal component over channels",
     cost="1 forward pass to the layer",
     use="what a layer sees most of, without any gradient",

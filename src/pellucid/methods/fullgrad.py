@@ -22,7 +22,7 @@ APART = 1e-3
 
 
 @method(
-    asks="gradient", paper="arXiv:1905.00780", gives="map", needs=[Need.BIASES, Need.PICTURE],
+    asks="gradient", means="strength", paper="arXiv:1905.00780", gives="map", needs=[Need.BIASES, Need.PICTURE],
     formula="ψ(x · ∂f/∂x) + Σ over biases b of ψ(b · ∂f/∂b), ψ = upsample(rescale(|·|))",
     cost="1 gradient, and as much again for the biases' own values",
     use="networks of ReLUs: input and biases together account for the whole score",

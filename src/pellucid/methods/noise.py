@@ -64,7 +64,7 @@ async def smoothgrad(case: Case, *, samples: int = 64, spread: float = 0.15, tol
 
 
 @method(
-    asks="gradient", paper="arXiv:1810.03307", laws=[Law.DUMMY],
+    asks="gradient", means="strength", paper="arXiv:1810.03307", laws=[Law.DUMMY],
     formula="variance of ∂f(x + ε) over ε ~ N(0, (spread · (max x − min x))²)", cost="samples gradients at most",
     use="where the score's reaction itself changes nearby: edges of what was learnt",
     avoid="signs and sizes of effects: a strong effect that is the same everywhere has no variance",
@@ -81,7 +81,7 @@ async def vargrad(case: Case, *, samples: int = 64, spread: float = 0.15, tolera
 
 
 @method(
-    asks="gradient", paper="arXiv:1806.10758", laws=[Law.DUMMY],
+    asks="gradient", means="strength", paper="arXiv:1806.10758", laws=[Law.DUMMY],
     formula="mean of (∂f(x + ε))² over ε ~ N(0, (spread · (max x − min x))²)", cost="samples gradients at most",
     use="a ranking of what matters: it did best when what ranks high was removed and the network retrained",
     avoid="signs, and sums that should mean something",

@@ -176,7 +176,7 @@ def _record(e: Explanation, tensors: Mapping[str, Tensor], shown: Shown | None, 
         "evidence": {k: dict(v) if isinstance(v, Mapping) else v for k, v in vars(e.evidence).items()},
         "recipe": recipe, "replayable": e.recipe.replayable and whole, "provenance": _options(e.provenance)[0],
         "paper": e.paper, "summary": e.summary, "ordinal": e.ordinal,
-        "details": _options(e.details)[0],
+        "details": _options(e.details)[0], "means": e.means,
         "shown": None if shown is None else {"kind": shown.kind, "text": shown.text, "cells": list(shown.cells),
                                              "title": shown.title, "notes": list(shown.notes)},
     }
@@ -216,5 +216,5 @@ def _explanation(record: Record, tensors: dict[str, Tensor]) -> Explanation:
         _value(record.provenance), record.paper, record.summary,
         None if shown is None else Shown(shown.kind, None if image is None else image.numpy(), shown.text,
                                          shown.cells, shown.title, shown.notes),
-        record.ordinal, _value(record.details),
+        record.ordinal, _value(record.details), record.means,
     )

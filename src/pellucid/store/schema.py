@@ -96,3 +96,4 @@ class Record(Strict):
     shown: ShownRecord | None
     ordinal: Whole
     details: dict[Text, Any] = {}
+    means: Literal["effect", "reaction", "strength"] = "effect"

@@ -252,9 +252,10 @@ def colour_bar(sheet: Sheet, scale: Scale, x: float, y: float, width: float,
         nodes.append(el("path", d=f"M{at:.1f} {y + 12:.1f}v4", class_="axis"))
         near = min(max(at, x + 12), x + width - 12)
         nodes.append(line(number(t), near, y + 28, 11, "soft tab", text_anchor="middle"))
-    below, above = sheet.say("lowers"), sheet.say("raises")
+    words = (("lowers", "raises"), ("lower", "raise")) if story.means(e) == "effect" else (("weaker", "stronger"),) * 2
+    below, above = map(sheet.say, words[0])
     if em(f"← {below}{above} →") * 11.5 + 16 > width:
-        below, above = sheet.say("lower"), sheet.say("raise")
+        below, above = map(sheet.say, words[1])
     if low:
         nodes.append(line(f"← {below}", x, y - 8, 11.5, "neg"))
         nodes.append(line(f"{above} →", x + width, y - 8, 11.5, "pos", text_anchor="end"))

@@ -193,9 +193,10 @@ def text(e: Explanation, width: int, lang: str) -> list[str]:
     limit = float(np.abs(pooled).max()) or 1.0
     drawn = ["".join(SHADES[1 if v > 0 else -1][min(4, int(np.ceil(abs(v) / limit * 4 - 0.5)))] for v in row)
              for row in pooled]
-    legend = f"+ ░▒▓█ {say(lang, 'raises')}   − .-=# {say(lang, 'lowers')}   █ = ±{number(limit)}"
+    above, below = ("raises", "lowers") if story.means(e) == "effect" else ("stronger", "weaker")
+    legend = f"+ ░▒▓█ {say(lang, above)}   − .-=# {say(lang, below)}   █ = ±{number(limit)}"
     if story.unsigned(e):
-        legend = f"░▒▓█ {say(lang, 'reacts')}   █ = {number(limit)}"
+        legend = f"░▒▓█ {say(lang, 'reacts' if story.means(e) == 'reaction' else 'stronger')}   █ = {number(limit)}"
     frame = ["┌" + "─" * across + "┐", *("│" + r + "│" for r in drawn), "└" + "─" * across + "┘"]
     told = number if story.unsigned(e) else signed
     parts = [f"{told(p.value):>9}  {p.name}" for p in story.strongest(e, 4, lang)]

@@ -85,14 +85,19 @@ def strongest(e: Explanation, k: int = 3, lang: str = "en") -> list[Item]:
     return [i for i in found if i.value and np.isfinite(i.value)][:k]
 
 
+def means(e: Explanation) -> str:
+    """What a value says: effect, reaction or strength; files of old do not tell."""
+    return "reaction" if e.recipe.get("absolute") is True else e.means
+
+
 def unsigned(e: Explanation) -> bool:
     """Whether the values are strengths without a direction: nothing may then be said to raise a score."""
-    return e.recipe.get("absolute") is True
+    return means(e) != "effect" and not bool((e.values < 0).any())
 
 
 def effect(e: Explanation, lang: str) -> str:
     """What a value measures, as the caption of a scale."""
-    return say(lang, "reaction" if unsigned(e) else "effect", target=e.target)
+    return say(lang, means(e), target=e.target)
 
 
 def beside(value: object, lang: str) -> Phrase:
@@ -146,7 +151,8 @@ def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
         start += say(lang, "from baseline", baseline=number(e.baseline_score))
     found = strongest(e, k, lang)
     above, below = [i for i in found if i.value > 0], [i for i in found if i.value < 0]
-    sides = (("reacts to" if unsigned(e) else "for it", above), ("against it", below))
+    told = {"reaction": "reacts to", "strength": "strongest"}.get(means(e), "for it")
+    sides = ((told, above), ("against it" if told == "for it" else "weakest", below))
     parts = [say(lang, key, list=listed(some, lang, unsigned(e))) for key, some in sides if some]
     return start + say(lang, "colon") + (say(lang, "semicolon").join(parts) or say(lang, "nothing"))
 

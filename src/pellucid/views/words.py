@@ -23,6 +23,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "effect": ("effect on the score of ‘{target}’", "对“{target}”得分的影响"),
     "strength": ("strength for ‘{target}’, whichever way", "对“{target}”的强度（不分方向）"),
     "reaction": ("how strongly the score of ‘{target}’ reacts, whichever way", "“{target}”得分反应的强度（不分方向）"),
+    "stronger": ("stronger", "更强"), "weaker": ("weaker", "更弱"),
+    "strongest": ("strongest at {list}", "最强处：{list}"), "weakest": ("weakest at {list}", "最弱处：{list}"),
     "reacts": ("the score reacts, either way", "得分有反应（不分方向）"),
     "reacts to": ("reacts most to {list}", "对 {list} 反应最强"),
     "lowers": ("lowers the score", "降低得分"),

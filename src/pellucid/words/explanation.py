@@ -134,7 +134,8 @@ class Explanation:
     where the method gives one; `error` is one standard error per value, None where unknown.
     `residual` is sum(values) - (score - baseline_score) for methods that are complete. `details` are what
     else the method says, by name: a number, text, or pairs of a name and a number (a surrogate's fit, the
-    relevance that every layer kept).
+    relevance that every layer kept). `means` says what a value is: an `effect` on the score, how strongly the
+    score reacts (`reaction`), or a `strength` that is no part of the score.
     """
 
     values: Tensor
@@ -157,6 +158,7 @@ class Explanation:
     shown: Shown | None = None
     ordinal: int = 0
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    means: str = "effect"
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as an array."""

@@ -53,7 +53,9 @@ class Card:
     cost grows with the number of features, so that patches or words are the default layout.
     `formula`, `cost` (rows through the model), `use` and `avoid` (when, and when not) are for the catalogue;
     `needs` is what a model must have. `most` is the largest number of features that the method takes, None
-    for any. `hooks` are the kinds of modules that a method has rules for, where it passes by all else in silence.
+    for any. `means` is what a value says: an `effect` on the score, how strongly the score reacts whichever way
+    (`reaction`), or a `strength` that is no part of the score. `hooks` are the kinds of modules that a method has
+    rules for, where it passes by all else in silence.
     """
 
     asks: str
@@ -69,6 +71,7 @@ class Card:
     avoid: str = ""
     most: int | None = None
     hooks: tuple[str, ...] = ()
+    means: str = "effect"
 
     @property
     def complete(self) -> bool:
@@ -148,6 +151,7 @@ def method(
     use: str = "",
     avoid: str = "",
     most: int | None = None,
+    means: str = "effect",
     prepare: Prepare | None = None,
 ) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Method]:
     """Declare a coroutine over a case as a method; its keyword-only arguments are its options.
@@ -160,7 +164,7 @@ def method(
     def declare(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Method:
         card = Card(asks, paper, tuple(laws), gives or ("features" if asks == "score" else "elements"), coarse,
                     Law.COMPLETE in laws if baseline is None else baseline, tuple(needs), formula, cost, use, avoid,
-                    most)
+                    most, means=means)
         made = of(fn, card)
         made = made if prepare is None else replace(made, prepare=prepare)
         KNOWN[made.name] = made
