@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from oracle_nets import normal, settled
 from torch import Tensor, nn
 
 import pellucid
+from pellucid.cli.main import main
 from pellucid.methods import queries
 from pellucid.methods.attention import flowed
 from pellucid.numbers.ranks import ranks, spearman
@@ -260,6 +263,27 @@ def test_ranks_share_ties() -> None:
     assert ranks(a).tolist() == [3.0, 1.0, 3.0, 0.0, 5.0, 3.0]
     assert spearman(a, -a) == pytest.approx(-1)
     assert spearman(a, torch.ones(6)) is None
+
+
+# -- other numbers, another door
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_in_bfloat16_is_read_in_single_precision(method: str) -> None:
+    net, x = settled(Stack("fused")), normal(1, 6, 8)
+    true = pellucid.explain(net, x, method, target=1)
+    half = pellucid.explain(net.bfloat16(), x.bfloat16(), method, target=1)
+    assert half.values.dtype == torch.float32
+    torch.testing.assert_close(half.values, true.values, rtol=0, atol=0.05 * float(true.values.abs().max()))
+
+
+def test_the_shell_explains_a_text_by_the_relevance_of_its_attention(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, vision: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXTS[0].encode())))
+    assert main(["explain", "demo:reviews", "-", "--method", "attention_relevance", "--query", "first", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    true = pellucid.explain(pellucid.load("demo:reviews"), TEXTS[0], "attention_relevance")
+    assert told["values"] == pytest.approx(true.values.tolist(), abs=1e-6)
 
 
 # -- the law of equal tokens has teeth

@@ -276,6 +276,23 @@ def test_several_attentions_of_one_module_are_told_apart_and_other_softmaxes_are
     assert "'twice#1:attention'" in error.value.do
 
 
+class Slots(nn.Module):
+    """Tokens compete for keys: the softmax is taken over queries, so that rows over keys do not sum to 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.bmm(torch.softmax(torch.bmm(self.q(x), x.transpose(1, 2)), dim=1), x).mean(1))
+
+
+def test_a_softmax_over_another_axis_is_no_attention() -> None:
+    with pytest.raises(pellucid.PellucidError) as error:
+        pellucid.explain(settled(Slots()), normal(1, 5, 8), "attention", target=1)
+    assert error.value.code == "layer.no_attention"
+
+
 class Bare(nn.Module):
     """Attention in the model's own forward."""
 

@@ -81,7 +81,7 @@ class Score(nn.Module):
 
     def _interacting(self) -> bool:
         """Whether rows look at each other; asked once, before anybody else has hooks on the model."""
-        group = self._group("score", APART)[0]
+        group = self._group("score")[0]
         if ("interact", group.alike) not in self.loop.facts and not self.loop.settings.strict:
             looked = ("foreign", *group.asked)
             if looked not in self.loop.passing:
@@ -110,14 +110,14 @@ class Score(nn.Module):
 
     def _counted(self, kind: str) -> memory.Forecast | None:
         """The bytes of a row, from what is known of such passes or from one of them; None where there is none."""
-        known = chunk.known(self._group(kind, APART)[0], False)
+        known = chunk.known(self._group(kind)[0], False)
         if known.forecast is None:
             return self._asked(kind)
         return known.forecast
 
     def _asked(self, kind: str) -> memory.Forecast | None:
         """Let the engine answer a question at two rows, for what it learns on the way."""
-        group, slot = self._group(kind, APART)
+        group, slot = self._group(kind)
         with memory.named("for the answers"):
             group.answer()
         if isinstance(slot.answer, Failed):
@@ -126,9 +126,9 @@ class Score(nn.Module):
             return None
         return chunk.known(group, False).forecast
 
-    def _group(self, kind: str, t: tuple[float, ...]) -> tuple[Group, Slot]:
-        """A question to the engine at places between baseline and x."""
-        case, points, graded = self.case, self.case.line(torch.tensor(t, dtype=torch.float64)), kind == "gradient"
+    def _group(self, kind: str) -> tuple[Group, Slot]:
+        """A question to the engine at two rows."""
+        case, points, graded = self.case, self.case.line(torch.tensor(APART, dtype=torch.float64)), kind == "gradient"
         slot = Slot(Ask(kind, case, points, case.site if graded else None), self.target)
         return Group(self.loop, [Bundle([Work(case, points, [slot], self.target if graded else None)])]), slot
 

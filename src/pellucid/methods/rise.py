@@ -14,7 +14,7 @@ ROWS = 16
 
 
 @method(
-    asks="score", means="strength", paper="arXiv:1806.07421", laws=[Law.LINEAR], baseline=True,
+    asks="score", paper="arXiv:1806.07421", laws=[Law.LINEAR], baseline=True,
     formula="Σ f(x · M) M / Σ M − mean f, over random masks M", cost="masks rows",
     use="pictures and models without gradients: a map as fine as the pixels, with an error for each",
     avoid="where single values count: thousands of masks leave a noise that its error bars show",

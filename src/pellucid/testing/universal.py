@@ -6,6 +6,7 @@ import pickle
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def asked(method: Method, options: Options, toy: Toy, x: Any, subject: Subject |
 
 def alone(method: Method, options: Options, toy: Toy) -> None:
     """Three examples together, and together with another method, get what each gets alone."""
-    xs = [toy.make(k) for k in range(3)]
+    xs, method = [toy.make(k) for k in range(3)], _brief(method)
     options, other = {**_light(method), **options}, _companion(method)
     for strict in (False, True):
         single = [asked(method, options, toy, x, strict=strict) for x in xs]
@@ -75,6 +76,7 @@ def alone(method: Method, options: Options, toy: Toy) -> None:
 
 def chunk(method: Method, options: Options, toy: Toy) -> None:
     """However many rows go into a pass, the numbers are the same."""
+    method = _brief(method)
     options = {**_light(method), **options}
     for strict in (False, True):
         whole = asked(method, options, toy, toy.x, strict=strict)
@@ -91,6 +93,7 @@ def repeatable(method: Method, options: Options, toy: Toy) -> None:
     Bits are promised where nothing was learnt in between, and in strict mode always. A subject that has
     been asked before knows how many rows fit: outside strict mode its sums may round differently.
     """
+    method = _brief(method)
     sizes = {k: 8 for k in SAMPLES if k in method.defaults and k not in options}
     options, subject, before = {**options, **sizes}, toy.subject(), _random()
     first = asked(method, options, toy, toy.x, subject, seed=11)
@@ -111,6 +114,13 @@ def repeatable(method: Method, options: Options, toy: Toy) -> None:
 def _least(method: Method) -> dict[str, Any]:
     """As little work as the method can do."""
     return {k: v for k, v in {**dict.fromkeys(SAMPLES, 8), "steps": 4}.items() if k in method.defaults}
+
+
+def _brief(method: Method) -> Method:
+    """The method with few steps as its default, where their number proves nothing."""
+    few = {"limit": 33, "steps": 8}
+    return replace(method, defaults={k: min(v, few[k]) if k in few and type(v) is int else v
+                                     for k, v in method.defaults.items()})
 
 
 def _light(method: Method) -> dict[str, Any]:
@@ -144,8 +154,9 @@ def flat(method: Method, options: Options, toy: Toy) -> None:
     """With a fixed number of rows a pass, more steps, samples or windows take no more memory."""
     for name in GROWS:
         if name in method.defaults:
-            # What is repeated is a whole method where another is composed with it.
-            sizes = (16, 256) if "(" in method.name and name in SAMPLES else GROWS[name]
+            # What is repeated is a whole method, or a question of its own for every copy.
+            whole = "(" in method.name or "spread" in method.defaults
+            sizes = (16, 256) if whole and name in SAMPLES else GROWS[name]
             # With a tolerance some would not be asked for.
             still = {"tolerance": 0} if name in SAMPLES and "tolerance" in method.defaults else {}
             few, many = ({**_least(method), **still, **options, name: size} for size in sizes)
