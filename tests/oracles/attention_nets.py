@@ -12,9 +12,15 @@ from oracle_nets import normal, settled
 from torch import Tensor, nn
 
 import pellucid
+from pellucid.changes.attentions import sites
+from pellucid.engine.run import attentions
+from pellucid.models.module import wrap
 from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.method import Card, Method
+
+CLOSE = {"rtol": 0.0, "atol": 1e-5}
+"""What float32 leaves between two ways to compute the same probabilities."""
 
 
 def told(model: Any, x: Any, ask: Callable[[Case], Sequence[Any]], target: Any = 1, **options: Any
@@ -39,6 +45,28 @@ def read(model: Any, x: Any, layers: Sequence[str], **options: Any) -> tuple[lis
 
 def slopes(model: Any, x: Any, layers: Sequence[str], **options: Any) -> list[Tensor]:
     return told(model, x, lambda case: [case.gradient(case.here, wrt=f"{n}:attention") for n in layers], **options)[0]
+
+
+def names(model: Any, x: Any) -> list[str]:
+    """The attentions that are found, without the part."""
+    subject = model if isinstance(model, pellucid.Subject) else wrap(model)
+    found = sites(attentions(subject.module, subject.read(x).carrier, subject.facts))
+    return [name.removesuffix(":attention") for name in found]
+
+
+def sums_to_one(found: list[Tensor]) -> None:
+    for a in found:
+        torch.testing.assert_close(a.sum(-1), torch.ones_like(a.sum(-1)), **CLOSE)
+
+
+def heads_of(module: nn.MultiheadAttention, kept: list[Tensor]) -> Any:
+    """A hook that lets torch's own module say its probabilities by head."""
+    def hook(m: nn.Module, args: Any, kwargs: Any) -> None:
+        if kwargs.get("average_attn_weights", True):
+            with torch.no_grad():
+                kept.append(module(*args, **{**kwargs, "need_weights": True, "average_attn_weights": False})[1][0])
+
+    return module.register_forward_pre_hook(hook, with_kwargs=True)
 
 
 # -- transformers' models: an eager twin says its own probabilities

@@ -165,8 +165,8 @@ def test_the_peak_of_a_method_is_a_line_in_the_rows_of_a_pass(name: str) -> None
             e = asked(method, options, on, on.x, target=0, chunk=most, precision="exact")
         rows.append(e.evidence.chunk)
         peaks.append(live.peak)
-    if rows[2] == 1:  # a method that asks about x alone
-        assert max(peaks) == min(peaks)
+    if rows[2] < 12:  # a method that asks about x alone, or about a point for each channel
+        assert max(peaks) <= (1 if rows[2] == 1 else 1.15) * min(peaks)
         return
     assert rows[0] < rows[1] < rows[2]
     assert peaks[0] < peaks[1] < peaks[2]

@@ -1,4 +1,4 @@
-"""`pellucid methods [MODEL]`: what can be asked, and what is chosen for a model."""
+"""`pellucid methods [MODEL [INPUT]]`: what can be asked; of a model what is valid, what it costs, what is chosen."""
 
 from __future__ import annotations
 
@@ -6,49 +6,63 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import output, table
 
 if TYPE_CHECKING:
     from pellucid.models.subject import Subject
 
 
-Model = Annotated[str | None, typer.Argument(metavar="MODEL", help="Also say what is chosen for this model.")]
+Model = Annotated[str | None, typer.Argument(
+    metavar="MODEL", help="Say which are valid for this model, and what they cost.")]
+Input = Annotated[str | None, typer.Argument(
+    metavar="INPUT", help="An input of the model; one is made up if left out.")]
 
 
 def methods(
     model: Model = None,
+    input: Input = None,
     json: output.Json = False,
     trust: Annotated[bool, typer.Option("--trust", help="Load files that can run commands of their author.")] = False,
 ) -> int:
-    """List the methods with their options, and the compositions."""
+    """List the methods with their options, and the compositions; for a model, which are valid and what they cost."""
     from pellucid import catalog
 
     known = [_card(m) for m in catalog.methods().values()]
     outer = [{"name": f"{name}(METHOD)", "summary": (fn.__doc__ or "").strip().partition("\n")[0],
               "options": _added(fn)} for name, fn in catalog.compositions().items()]
-    chosen = None
+    chosen, rows = None, list[Any]()
     if model is not None:
+        from pellucid.cli import inputs
         from pellucid.models.sources import load
 
         with output.progress("loading the model", json):
-            chosen = usual(load(model, trust=trust))
+            subject = load(model, trust=trust)
+        raw = None if input is None else inputs.read(subject, input)
+        from pellucid.overview import overview
+
+        with output.progress("looking at every method", json):
+            raw = _made_up(subject) if raw is None else raw[0] if isinstance(raw, list) else raw
+            chosen = usual(subject, raw)
+            rows = overview(subject, raw) if raw is not None else []
     if json:
         families = {name: [f"{name}:{m}" for m in theirs] for name, theirs in catalog.families().items()}
         output.say_json({"methods": known, "compositions": outer, "families": families,
-                         **({"model": chosen} if chosen else {})})
-        return output.FINE
-    _print(known, outer, model, chosen)
+                         **({"model": {**chosen, "overview": [table.as_dict(r) for r in rows]}} if chosen else {})})
+    elif chosen is not None:
+        output.show(*_chosen(model or "", chosen), *table.shown(rows, given=input is not None))
+    else:
+        _print(known, outer)
     return output.FINE
 
 
-def usual(subject: Subject) -> dict[str, Any]:
-    """What explain() chooses for a subject, found on an input made up for it."""
+def usual(subject: Subject, raw: Any) -> dict[str, Any]:
+    """What explain() chooses for a subject and an input."""
     from pellucid import choose
     from pellucid.words.errors import PellucidError
 
     found: dict[str, Any] = {"name": subject.name, "task": subject.task, "labels": list(subject.labels)}
     try:
-        example = subject.read(_made_up(subject))
+        example = subject.read(raw)
         name, why = choose.method_for(subject, example)
         found |= {"method": name, "why": why, "features": subject.reader.layout_of(None, False),
                   "baseline": subject.reader.baseline_of(None)}
@@ -95,9 +109,7 @@ def _added(fn: Any) -> dict[str, Any]:
     return {k: {"default": v} for k, v in fn(plain).defaults.items() if k not in plain.defaults}
 
 
-def _print(
-    known: list[dict[str, Any]], outer: list[dict[str, Any]], model: str | None, chosen: dict[str, Any] | None
-) -> None:
+def _print(known: list[dict[str, Any]], outer: list[dict[str, Any]]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -117,8 +129,6 @@ def _print(
         shown.append(Padding(Text(", ".join(theirs)), (0, 0, 0, 4)))
     shown.append(Text("\nComplete: the values sum to the score minus the baseline's score. Options stand with their "
                        "defaults; none means chosen or without.", style="dim"))
-    if chosen is not None:
-        shown += _chosen(model or "", chosen)
     output.show(*shown)
 
 

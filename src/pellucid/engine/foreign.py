@@ -161,10 +161,19 @@ class Score(nn.Module):
 def answer(loop: Loop, slot: Slot) -> None:
     """Let the question's function answer; an error of its own is named, and ends this question only.
 
-    Memory that runs out halves the rows that a pass may hold, while the function heeds them.
+    Memory that runs out halves the rows that a pass may hold, while the function heeds them. Rows of a function
+    that only looks at the model (`looks`) are none that the example's explanation asked for.
     """
-    if not _runs(loop, slot):
-        return
+    asked, mine = loop.tally.asked, slot.ask.case.carrier
+    before = asked.get(mine, 0)
+    if _runs(loop, slot):
+        asked[mine] = before
+        _answered(loop, slot)
+    if getattr(slot.ask.foreign, "looks", False):
+        asked[mine] = before
+
+
+def _answered(loop: Loop, slot: Slot) -> None:
     cap, device = memory.MOST_ROWS, probe.device_of(loop.model, list(slot.ask.case.carrier.inputs.values()))
     while not slot.done:
         largest = _tried(loop, slot, cap, device)

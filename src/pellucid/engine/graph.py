@@ -48,6 +48,9 @@ def operations(score: Score) -> list[Operation]:
     return [Operation(name, layer, kinds[layer]) for name, layer in _between(found, rows, placing.layers)]
 
 
+operations.looks = True  # pyright: ignore[reportFunctionMemberAccess]
+
+
 class _Placing(TorchFunctionMode):
     """Notes in which module each value got its place in the graph."""
 

@@ -69,7 +69,7 @@ def alone(method: Method, options: Options, toy: Toy) -> None:
         single = [asked(method, options, toy, x, strict=strict) for x in xs]
         together = asked(method, options, toy, xs, strict=strict)
         _agree("ALONE", method, toy, single, together, strict, "among other examples")
-        if not options and not {"layer", "other", "baselines"} & set(method.defaults):  # a call's methods share options
+        if not options and not {"layer", "other", "baselines", "change"} & set(method.defaults):  # a call's methods share options
             beside = explain(toy.subject(), xs, [method, other], strict=strict)[method.name]
             _agree("ALONE", method, toy, single, beside, strict, "beside another method")
 
@@ -154,9 +154,9 @@ def flat(method: Method, options: Options, toy: Toy) -> None:
     """With a fixed number of rows a pass, more steps, samples or windows take no more memory."""
     for name in GROWS:
         if name in method.defaults:
-            # What is repeated is a whole method, or a question of its own for every copy.
-            whole = "(" in method.name or "spread" in method.defaults
-            sizes = (16, 256) if whole and name in SAMPLES else GROWS[name]
+            sizes = GROWS[name]
+            if name in SAMPLES:  # what is repeated is a whole method, or a question of its own for every copy
+                sizes = (16, 256) if "(" in method.name else (64, 256) if "spread" in method.defaults else sizes
             # With a tolerance some would not be asked for.
             still = {"tolerance": 0} if name in SAMPLES and "tolerance" in method.defaults else {}
             few, many = ({**_least(method), **still, **options, name: size} for size in sizes)
