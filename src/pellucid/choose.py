@@ -13,7 +13,7 @@ from pellucid import attends, stages
 from pellucid.engine.capture import BIAS
 from pellucid.engine.run import surveyed
 from pellucid.models.subject import Example, Subject
-from pellucid.places import Places, shape_of, usual
+from pellucid.places import Places, remembered, shape_of, usual
 from pellucid.words.errors import LayerError, OptionError
 from pellucid.words.method import AUTO, Method, Need
 
@@ -58,11 +58,15 @@ def settle(method: Method, options: Mapping[str, Any], subject: Subject, example
     elif "grid" in chosen and "layer" in chosen and Need.ATTENTION not in method.card.needs:
         chosen["layer"] = _several(chosen["layer"], subject)
         if chosen["grid"] is None:
-            chosen["grid"], why["grid"] = _grids(chosen["layer"], subject, example)
+            layer = chosen["layer"]
+            chosen["grid"], why["grid"] = remembered(subject, example, layer, lambda here: _grids(layer, here))
     if chosen.get("layers") == AUTO:
         chosen["layers"], why["layers"] = _all_layers(subject, example)
     if "layers" in chosen and chosen.get("grid", ()) is None and Need.ATTENTION not in method.card.needs:
-        chosen["grid"], why["grid"] = _grids_of_all(chosen["layers"], subject, example)
+        given = chosen["layers"]
+        layers = tuple(p.strip() for p in given.split(",")) if isinstance(given, str) else tuple(given)
+        chosen["layers"] = layers
+        chosen["grid"] = remembered(subject, example, ("all", layers), lambda here: _grids_of_all(layers, here))
     return chosen, {name: reason for name, reason in why.items() if reason}
 
 
@@ -85,9 +89,9 @@ def _several(layer: Any, subject: Subject) -> Any:
     return tuple(names) if len(names) > 1 else names[0]
 
 
-def _grids(layer: str | tuple[str, ...], subject: Subject, example: Example) -> tuple[Any, str]:
+def _grids(layer: str | tuple[str, ...], here: Places) -> tuple[Any, str]:
     """How each layer's value lies; a layer that the model does not have is left for the engine to name."""
-    here, grids, told = Places(subject, example), list[Any](), list[str]()
+    grids, told = list[Any](), list[str]()
     for name in (layer,) if isinstance(layer, str) else layer:
         call, found = here.of(name)
         if call is not None and found is None:
@@ -102,13 +106,12 @@ def _grids(layer: str | tuple[str, ...], subject: Subject, example: Example) -> 
     return laid, "; ".join(filter(None, told))
 
 
-def _grids_of_all(layers: Sequence[str], subject: Subject, example: Example) -> tuple[Any, str]:
+def _grids_of_all(layers: Sequence[str], here: Places) -> tuple[Any, ...] | None:
     """The same for every layer that a method reads; () for one without places, None where all have their own."""
-    here = Places(subject, example)
     found = [here.of(name) for name in layers]
     grids = tuple(how.grid if how is not None else () if call is not None and len(shape_of(call)) > 1 else None
                   for call, how in found)
-    return (grids if any(g is not None for g in grids) else None), ""
+    return grids if any(g is not None for g in grids) else None
 
 
 def _all_layers(subject: Subject, example: Example) -> tuple[tuple[str, ...], str]:

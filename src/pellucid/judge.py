@@ -132,6 +132,14 @@ def verdict(
             what = "the score" if whole else "the score's change"
             reasons.append(Finding("complete.not", "fail" if bad else "warn",
                                    f"the values miss {what} by {residual:+.3g} ({share:.1%} of it)", do))
+    if place.name == "map" and values.numel() > 1 and bool(values.any()):
+        if bool((values == values.flatten()[0]).all()):
+            reasons.append(Finding("map.constant", "warn", "the map is the same everywhere: no place stands out",
+                                   "try another layer, or a score that depends on places"))
+        elif float(values.max()) <= 0:
+            reasons.append(Finding(
+                "map.all_negative", "warn", "no place speaks for the score: the map is nowhere above zero",
+                "read it as what speaks against the score, or try another layer or target"))
     if not bool(values.any()):
         reasons.append(Finding("values.all_zero", "warn", "every value is zero: the score does not react here",
                                "try another target, layer or baseline; a saturated score has no gradient"))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from torch import nn
 
@@ -23,6 +24,7 @@ from pellucid.tokens import LOOKED_AT, followed
 from pellucid.words.site import Site
 
 Grid = tuple[int, ...]
+T = TypeVar("T")
 
 PREFIX = 16
 """At most so many tokens (class, distillation, registers) stand before the patches."""
@@ -95,8 +97,8 @@ class Places:
 
     def some(self, count: int = 6) -> list[str]:
         """Layers with places to choose from, the last ones."""
-        found = [named(c, self.calls) for c in self.calls if c.layer and self.laid(c) is not None]
-        return found[-count:]
+        found = [c for c in self.calls if c.layer and self.laid(c) is not None]
+        return [named(c, self.calls) for c in found[-count:]]
 
     def _axes(self, call: Heard, shape: Grid) -> Laid | None:
         """Channels first or last, by which of the two gives a size that the model is known to have."""
@@ -203,10 +205,15 @@ def usual(subject: Subject, example: Example) -> Usual | None:
 
     None where a guess could be silently wrong: fewer layers have known places than have unknown ones.
     """
-    key = ("cam layer", example.carrier.signature)
-    here = Places(subject, example)  # what is known of a model that has changed since is forgotten here
+    return remembered(subject, example, "usual", _looked_for)
+
+
+def remembered(subject: Subject, example: Example, what: Hashable, look: Callable[[Places], T]) -> T:
+    """What was once found about inputs like this one, found now if it is not known or the model has changed."""
+    key = ("places", example.carrier.signature, what)
+    surveyed(subject.module, example.carrier, subject.facts)  # forgets what was known of a model that has changed
     if key not in subject.facts:
-        found = _looked_for(here)
+        found = look(Places(subject, example))  # looking may run the model, and forget
         subject.facts[key] = found
     return subject.facts[key]
 
@@ -228,8 +235,7 @@ def _looked_for(here: Places) -> Usual | None:
     if len(others) > len(rest) or sum(id(c) in after for c in others) > LATE:
         return None
     same = [p for p in rest if p[1].size == last[1].size]
-    once = [p for k, p in enumerate(same) if named(p[0], here.calls) == p[0].layer and k >= len(same) - 8
-            and _ends(p[0], last[0])]
+    once = [p for p in same[-8:] if named(p[0], here.calls) == p[0].layer and _ends(p[0], last[0])]
     call, how = min(once, key=lambda p: p[0].layer.count("."), default=last)
     return Usual(named(call, here.calls), how, f"the last layer with places ({_by(how.size)}) before the pooling")
 

@@ -232,6 +232,29 @@ def test_guided_grad_cam_is_guided_backpropagation_where_the_map_is_positive() -
     close(smaller.elements, slope[0] * maps.values.clamp(min=0))
 
 
+# -- maps that say little
+
+class Head(nn.Module):
+    """Scores that a convolution's mean raises (0), lowers (1), or that its places share alike (2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 1, bias=False)
+        nn.init.constant_(self.conv.weight, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = self.conv(x).mean((1, 2, 3))
+        return torch.stack([mean, -mean, 0 * mean], 1)
+
+
+@pytest.mark.parametrize(("target", "flat", "code"), [
+    (0, False, None), (1, False, "map.all_negative"), (2, False, "values.all_zero"), (0, True, "map.constant")])
+def test_a_map_without_anything_to_see_says_so(target: int, flat: bool, code: str | None) -> None:
+    x = torch.ones(1, 1, 4, 4) if flat else normal(1, 1, 4, 4).abs()
+    e = pellucid.explain(Head(), x, "grad_cam", layer="conv", target=target)
+    assert [f.code for f in e.verdict.findings] == ([] if code is None else [code])
+
+
 # -- several layers
 
 def test_several_layers_are_divided_by_their_largest_value_resized_and_averaged() -> None:

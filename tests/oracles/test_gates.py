@@ -19,6 +19,9 @@ from oracle_nets import Residual, cnn, mlp, normal, settled
 from torch import Tensor, nn
 
 import pellucid
+from pellucid import catalog
+from pellucid.methods.compose import under
+from pellucid.words.method import Card, of
 
 F64 = torch.float64
 METHODS = {"guided_backprop": "guided", "deconvnet": "deconvnet"}
@@ -195,6 +198,19 @@ def test_a_model_without_relus_is_refused_and_its_gate_is_named(gate: str, metho
     assert error.value.code == "method.unfit"
 
 
+@both
+def test_a_gate_that_works_in_place_on_a_part_of_a_value_is_seen_when_it_runs(method: str) -> None:
+    """The graph does not tell what it is."""
+    def in_part(x: Tensor) -> Tensor:
+        y = x + 0
+        y.view(-1).tanh_()
+        return y
+
+    with pytest.raises(pellucid.PellucidError, match="tanh") as error:
+        pellucid.explain(settled(Net(in_part), dtype=F64), X, method, target=1)
+    assert error.value.code == "method.unfit"
+
+
 @pytest.mark.parametrize("gate", OTHER)
 @pytest.mark.parametrize(("method", "more"), [("guided_backprop", {}), ("under(saliency)", {"change": "guided"}),
                                               ("smooth(under(saliency))", {"change": "guided", "samples": 2})])
@@ -273,14 +289,16 @@ def test_a_change_changes_nothing_for_the_methods_beside_it() -> None:
         torch.testing.assert_close(beside[method].elements, truth(method, float("inf")), rtol=1e-12, atol=1e-14)
 
 
-def test_called_from_another_method_the_rule_holds_too() -> None:
-    from pellucid import catalog
-
+def test_called_from_another_method_the_rule_holds_too_and_is_refused_where_there_is_no_relu() -> None:
     async def twice(case: Any) -> Tensor:
         return 2 * await catalog.find("guided_backprop")(case)
 
     e = pellucid.explain(settled(Net(nn.ReLU()), dtype=F64), X, twice, target=1)
     torch.testing.assert_close(e.elements, 2 * truth("guided_backprop", float("inf")), rtol=1e-12, atol=1e-14)
+    for net, other in ((mlp((6, 5, 3), nn.Tanh), "tanh"), (nn.Linear(6, 3), "no other gate")):
+        with pytest.raises(pellucid.PellucidError, match=other) as error:
+            pellucid.explain(net, normal(1, 6), twice, target=1)
+        assert error.value.code == "method.unfit"
 
 
 @pytest.mark.parametrize(("change", "code"), [(None, "option.missing"), ("guidde", "change.unknown"),
@@ -290,6 +308,25 @@ def test_a_change_that_is_none_is_said(change: Any, code: str) -> None:
         pellucid.explain(settled(Net(nn.ReLU()), dtype=F64), X, "under(saliency)", change=change, target=1)
     assert error.value.code == code
     assert "guided" in str(error.value)
+
+
+def test_another_librarys_gradients_would_not_see_the_rule_and_are_refused() -> None:
+    async def elsewhere(case: Any) -> Tensor:
+        return await case.foreign(lambda score: plain_of(score, case.x))
+
+    def plain_of(score: nn.Module, x: Tensor) -> Tensor:
+        v = x[None].clone().requires_grad_()
+        return torch.autograd.grad(score(v).sum(), v)[0][0]
+
+    made = under(of(elsewhere, Card("foreign", "")))
+    with pytest.raises(pellucid.PellucidError) as error:
+        pellucid.explain(settled(Net(nn.ReLU()), dtype=F64), X, made, change="guided", target=1)
+    assert error.value.code == "change.unfit"
+    net = mlp((6, 16, 12, 3), nn.Tanh, dtype=F64)
+    e = pellucid.explain(net, normal(1, 6, dtype=F64), made, change=Halved("1"), target=1)
+    true = pellucid.explain(net, normal(1, 6, dtype=F64), "under(saliency)", change=Halved("1"), target=1,
+                            absolute=False)
+    torch.testing.assert_close(e.values, true.values, rtol=1e-12, atol=1e-14)
 
 
 def test_a_change_is_a_flag_in_the_shell() -> None:

@@ -11,7 +11,6 @@ from oracle_nets import Residual, ViT, cnn, mlp, normal, settled
 from torch import nn
 
 import pellucid
-from pellucid.testing.faults import LiveBytes
 
 F64 = torch.float64
 NETS: dict[str, tuple[Any, tuple[int, ...], str, tuple[int, ...]]] = {
@@ -98,26 +97,15 @@ def test_influence_of_one_hidden_layer_is_its_closed_form_within_a_percent() -> 
 
 
 def test_without_a_unit_the_one_that_pushes_most_is_taken_and_named() -> None:
-    model, x, base = mlp((6, 7, 3), nn.Tanh, dtype=F64), normal(1, 6, dtype=F64), torch.zeros(6, dtype=F64)
+    model, x, base = mlp((6, 7, 3), nn.Tanh, 1, F64), normal(1, 6, seed=1, dtype=F64), torch.zeros(6, dtype=F64)
     change = (model[0](x) - model[0](base[None]))[0]
-    slope = (model[2].weight[1] * (1 - torch.tanh(model[0](x)[0]) ** 2)) * change
-    best = int(slope.abs().argmax())
+    slope = model[2].weight[1] * (1 - torch.tanh(model[0](x)[0]) ** 2)
+    best = int((slope * change).abs().argmax())
+    assert best not in (int(slope.abs().argmax()), int(change.abs().argmax()))
     e = pellucid.explain(model, x, "neuron_conductance", layer="0", target=1, steps=8)
     assert e.details["unit"] == f"unit {best} of 0"
     named = pellucid.explain(model, x, "neuron_conductance", neuron=f"0[{best}]", target=1, steps=8)
     assert torch.equal(e.values, named.values)
-
-
-@pytest.mark.parametrize("method", ["internal_influence", "neuron_conductance"])
-def test_more_points_take_no_more_memory(method: str) -> None:
-    model, x = cnn(), normal(1, 3, 12, 12)
-
-    def peak(steps: int) -> int:
-        with LiveBytes() as live:
-            pellucid.explain(model, x, method, layer="4", target=0, steps=steps, chunk=4)
-        return live.peak
-
-    assert peak(160) <= 1.1 * peak(40) + 2**14
 
 
 @pytest.mark.parametrize(("options", "code"), [

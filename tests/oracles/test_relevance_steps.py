@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from oracle_nets import mlp, normal, settled
+from oracle_nets import normal, settled
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -70,8 +69,9 @@ def test_a_function_of_single_values_passes_on_what_is_above_its_value_at_zero(n
 
 
 @pytest.mark.parametrize(("in_place", "plain"), [
-    (lambda x: F.silu(x, inplace=True), F.silu), (nn.ELU(inplace=True), F.elu), (nn.Hardswish(inplace=True), F.hardswish),
-    (nn.Hardtanh(inplace=True), F.hardtanh), (torch.sigmoid_, torch.sigmoid), (torch.Tensor.tanh_, torch.tanh),
+    (lambda x: F.silu(x, inplace=True), F.silu), (nn.ELU(inplace=True), F.elu), (torch.Tensor.tanh_, torch.tanh),
+    (nn.Hardswish(inplace=True), F.hardswish), (nn.Hardtanh(inplace=True), F.hardtanh), (torch.sigmoid_, torch.sigmoid),
+    (lambda x: (x.mul_(torch.sigmoid(x)), x)[1], F.silu), (lambda x: (F.elu(x, inplace=True), x)[1], F.elu),
     (lambda x: x.mul_(x), lambda x: x * x), (lambda x: x.clone().mul_(torch.tanh(x)), lambda x: torch.tanh(x) * x),
     (lambda x: x.clone().div_(x.norm(dim=1, keepdim=True)), lambda x: x / x.norm(dim=1, keepdim=True)),
     (lambda x: x.pow_(3), lambda x: x**3), (nn.LeakyReLU(0.1, inplace=True), lambda x: F.leaky_relu(x, 0.1)),
@@ -79,6 +79,24 @@ def test_a_function_of_single_values_passes_on_what_is_above_its_value_at_zero(n
 ])
 def test_in_place_is_as_out_of_place(in_place: Callable[[Tensor], Tensor], plain: Callable[[Tensor], Tensor]) -> None:
     close(ours(net(in_place)), ours(net(plain)))
+
+
+def test_layers_over_tokens_may_be_written_into() -> None:
+    def tokens(act: nn.Module) -> nn.Module:
+        layers = [nn.Linear(6, 8), act, nn.Linear(8, 8), act, nn.Flatten(), nn.Linear(24, 3)]
+        return settled(nn.Sequential(*layers), dtype=F64)
+
+    x = normal(1, 3, 6, dtype=F64)
+    for kind in (nn.ReLU, nn.SiLU):
+        close(ours(tokens(kind(inplace=True)), x), ours(tokens(kind()), x))
+
+
+def test_close_to_zero_a_gate_keeps_its_digits_in_float32() -> None:
+    wide, low = net(torch.sigmoid), settled(Net(torch.sigmoid))
+    for model in (wide, low):
+        model.first.weight *= 1e-4
+        model.first.bias.zero_()
+    close(ours(low, X.float()).double(), ours(wide), 1e-5)
 
 
 def test_a_product_is_shared_out_in_halves_and_a_gate_gets_nothing() -> None:
@@ -107,8 +125,8 @@ def test_a_signal_between_gates_is_the_one_that_may_be_negative() -> None:
 @pytest.mark.parametrize("step", [
     lambda z: z / z.norm(dim=1, keepdim=True), lambda z: F.normalize(z), lambda z: z * z.pow(2).mean(1, True).rsqrt(),
     lambda z: z / torch.sqrt(z.square().sum(1, True)), lambda z: z / (z * z).sum(1, True) ** 0.5,
-    lambda z: z / z.std(1, keepdim=True), lambda z: F.rms_norm(z, (8,)), lambda z: z / torch.linalg.vector_norm(z, dim=1),
-    lambda z: z * z.norm(dim=1).reciprocal(), lambda z: z / z.abs().sum(1, True),
+    lambda z: z / z.std(1, keepdim=True), lambda z: F.rms_norm(z, (8,)), lambda z: z / z.abs().sum(1, True),
+    lambda z: z / torch.linalg.vector_norm(z, dim=1), lambda z: z * z.norm(dim=1).reciprocal(),
 ])
 def test_what_values_are_measured_by_is_a_constant(step: Callable[[Tensor], Tensor]) -> None:
     model = net(step)
@@ -147,12 +165,13 @@ def test_normalisation_keeps_its_mean_and_takes_its_deviation_as_constant(kind: 
 
 
 @pytest.mark.parametrize("step", [
-    lambda t: t, lambda t: t - 0.4, lambda t: -t, lambda t: t + torch.full((8,), -0.3, dtype=F64), lambda t: t.sub(t.mean()),
-    lambda t: F.pad(t[:, :6], (1, 1), value=-0.5), lambda t: torch.cat([t[:, :4], -t[:, 4:]], 1), lambda t: t.add(-0.2),
-    lambda t: torch.cat([t[:, :7], torch.full((1, 1), -1.0, dtype=F64)], 1), lambda t: t.masked_fill(t > 0.5, -0.7),
-    lambda t: torch.where(t > 0.5, t, -1.0), lambda t: t.clone().index_fill(1, torch.tensor([2]), -0.5), lambda t: t * -1.0,
-    lambda t: _written_into(t), lambda t: t.clone().relu_().mul(1.0).sub_(0.3), lambda t: F.max_pool1d(t[:, None], 3, 1, 1)[:, 0],
-    lambda t: F.interpolate(t[None, None], size=(1, 8), mode="bicubic", align_corners=True)[0, 0], lambda t: t.add(t, alpha=-2),
+    lambda t: t, lambda t: t - 0.4, lambda t: -t, lambda t: t + torch.full((8,), -0.3, dtype=F64),
+    lambda t: t.sub(t.mean()), lambda t: F.pad(t[:, :6], (1, 1), value=-0.5), lambda t: t.add(-0.2),
+    lambda t: torch.cat([t[:, :4], -t[:, 4:]], 1), lambda t: t.masked_fill(t > 0.5, -0.7), lambda t: t * -1.0,
+    lambda t: torch.cat([t[:, :7], torch.full((1, 1), -1.0, dtype=F64)], 1), lambda t: torch.where(t > 0.5, t, -1.0),
+    lambda t: t.clone().index_fill(1, torch.tensor([2]), -0.5), lambda t: t.clone().relu_().mul(1.0).sub_(0.3),
+    lambda t: _written_into(t), lambda t: F.max_pool1d(t[:, None], 3, 1, 1)[:, 0], lambda t: t.add(t, alpha=-2),
+    lambda t: F.interpolate(t[None, None], size=(1, 8), mode="bicubic", align_corners=True)[0, 0],
 ])
 @pytest.mark.parametrize("rule", ["z_plus", "gamma", "alpha_beta"])
 def test_no_value_is_taken_for_positive_that_may_be_negative(step: Callable[[Tensor], Tensor], rule: str) -> None:
@@ -182,7 +201,7 @@ def test_a_tensor_that_a_model_holds_is_a_constant_also_where_it_wants_gradients
     (lambda z: torch.einsum("bi,bj,ij->bi", z, z, M), lambda z: z * (z @ M.T)),
     (lambda z: torch.tensordot(z, M, 1), lambda z: z @ M), (lambda z: z.softmax(1), lambda z: torch.softmax(z, -1)),
     (lambda z: torch.stack(z.chunk(2, 1), 2).sum(2).repeat(1, 2), lambda z: (z[:, :4] + z[:, 4:]).tile(1, 2)),
-    (lambda z: F.cosine_similarity(z[:, None], M, dim=-1), lambda z: (z / z.norm()) @ (M / M.norm(dim=1, keepdim=True)).T),
+    (lambda z: F.cosine_similarity(z[:, None], M, dim=-1), lambda z: z / z.norm() @ F.normalize(M).T),
     (lambda z: z.unfold(1, 2, 2).amax(2).repeat(1, 2), lambda z: F.max_pool1d(z[None], 2)[0].repeat(1, 2)),
 ])
 def test_two_ways_to_write_the_same(step: Callable[[Tensor], Tensor], same: Callable[[Tensor], Tensor]) -> None:
@@ -217,7 +236,7 @@ def test_the_score_and_the_model_are_as_they_were() -> None:
 
 
 def test_blocks_that_run_twice_for_want_of_memory_give_the_same_bits() -> None:
-    layers = [m for _ in range(40) for m in (nn.Linear(16, 16), nn.GELU(), nn.LayerNorm(16))]
+    layers = [m for _ in range(24) for m in (nn.Linear(16, 16), nn.GELU(), nn.LayerNorm(16))]
     model, x = settled(nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 50, 3))), normal(1, 50, 16)
     free = pellucid.explain(pellucid.wrap(model), x, "lrp", target=1, composite="epsilon", layers=(), chunk=1)
     assert not free.evidence.recomputed
@@ -229,10 +248,8 @@ def test_blocks_that_run_twice_for_want_of_memory_give_the_same_bits() -> None:
 
 def test_operations_without_a_rule_are_known_by_all_their_names() -> None:
     known = ["linear", "aten.linear.default", "aten::addmm", "NativeLayerNormBackward0", "Convolution", "GeluBackward0",
-             "__iadd__", "ScaledDotProductFlashAttentionForCpu", "NativeBatchNorm", "MaxPool2DWithIndices", "mul.Tensor",
-             "AdaptiveAvgPool2D", "UpsampleBilinear2D", "SoftmaxBackward0", "CloneBackward0", "Unsafe_view", "silu_"]
+             "__iadd__", "ScaledDotProductFlashAttentionForCpu", "NativeBatchNorm", "MaxPool2DWithIndices", "silu_",
+             "AdaptiveAvgPool2D", "UpsampleBilinear2D", "SoftmaxBackward0", "CloneBackward0", "UnsafeView", "mul.Out"]
     assert unruled(known) == ()
     unknown = ["lstm", "MkldnnRnnLayer", "aten.cumprod.default", "FftC2CBackward0"]
     assert unruled([*known, *unknown, "lstm"]) == tuple(unknown)
-    model = mlp(act=nn.GELU)
-    assert math.isfinite(ours(model, normal(1, 6)).sum())

@@ -157,7 +157,8 @@ def test_fused_attention_is_the_same_written_out(how: str, composite: str) -> No
             else:
                 k, v = (t.repeat_interleave(4 // t.shape[1], 1) for t in (k, v))
                 logits = q @ k.transpose(-2, -1) * options.get("scale", 0.5)
-                given = torch.ones(5, 5).bool().tril() if how == "causal" else options.get("attn_mask", torch.ones(5, 5).bool())
+                every = torch.ones(5, 5).bool()
+                given = every.tril() if how == "causal" else options.get("attn_mask", every)
                 logits = logits.masked_fill(~given, -torch.inf) if given.dtype == torch.bool else logits + given
                 looks = logits.softmax(-1)
                 y = (looks.masked_fill(logits.amax(-1, keepdim=True) == -torch.inf, 0.0)) @ v
@@ -256,13 +257,13 @@ def acted(act: Callable[[Tensor], Tensor]) -> tuple[nn.Module, Tensor]:
     return settled(Net(), dtype=F64), normal(1, 6, dtype=F64)
 
 
-def test_a_real_minilm_gives_its_words_what_its_score_is_made_of(vision: bool) -> None:
-    """Constant attention: what reaches the words is the score, but for biases, of which a sentence keeps its sign."""
+def test_a_real_minilm_hands_its_score_back_through_every_layer(vision: bool) -> None:
     model, tokenizer = minilm()
-    e = pellucid.explain(pellucid.wrap(model, tokenizer=tokenizer), "The soup was cold and nobody came.", "lrp", target=2)
+    e = pellucid.explain(pellucid.wrap(model, tokenizer=tokenizer), "The soup was cold, nobody came.", "lrp", target=2)
     assert e.recipe["composite"] == "attnlrp"
     kept = dict(e.details["conservation"])
-    assert [k for k in kept if k.startswith("bert.encoder.layer.")] == [f"bert.encoder.layer.{k}" for k in range(6)]
-    assert kept["classifier"] == pytest.approx(e.score, rel=1e-4)
+    assert [k for k in kept if ".layer." in k] == [f"bert.encoder.layer.{k}" for k in range(6)]
+    assert kept["classifier"] == kept["score"] == pytest.approx(e.score, rel=1e-4)
+    assert len(e.values) == len(e.names)
     assert torch.isfinite(e.values).all()
     assert e.values.any()

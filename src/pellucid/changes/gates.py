@@ -44,6 +44,11 @@ class Gates:
         return True
 
     @property
+    def backward(self) -> bool:
+        """It works on the way back from the score: whoever walks that himself does not get to see it."""
+        return True
+
+    @property
     def needs(self) -> tuple[Need, ...]:
         """What the model must have for this change to mean something."""
         return (Need.GATES,)
@@ -65,10 +70,10 @@ def _as_written(model: nn.Module) -> Iterator[None]:
 
     After its first runs a script differentiates itself, by formulas in which its ReLUs cannot be told.
     """
-    scripts = [m for m in model.modules() if isinstance(m, torch.jit.ScriptModule)]
+    scripts: list[nn.Module] = [m for m in model.modules() if isinstance(m, torch.jit.ScriptModule)]
     inner = {id(part) for m in scripts for part in m.modules() if part is not m}
     outer = [m for m in scripts if id(m) not in inner and "forward" not in m.__dict__]
-    with torch.jit.optimized_execution(False):
+    with torch.jit.optimized_execution(False):  # pyright: ignore[reportPrivateImportUsage]
         try:
             for module in outer:
                 file = io.BytesIO()
@@ -93,16 +98,15 @@ class _Backward(Watching):
         self.others: dict[str, None] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.name()
-        if "backward" not in name:
+        if torch._C._current_autograd_node() is None:
             return func(*args, **(kwargs or {}))
         self.backwards += 1
         # Both are (gradient, input, lower end, …); a ReLU's lower end is 0.
         if func in (THRESHOLD, HARDTANH) and args[2] == 0:
             self.relus += 1
             return args[0].clamp(min=0) if self.everywhere else func(*args, **(kwargs or {})).clamp(min=0)
-        if name in OTHERS:
-            self.others[OTHERS[name]] = None
+        if func.name() in OTHERS:
+            self.others[OTHERS[func.name()]] = None
         return func(*args, **(kwargs or {}))
 
 

@@ -51,7 +51,9 @@ def _mean(slope: Tensor, seen: Tensor) -> Tensor:
     use="where a network looks, for the price of a forward pass",
     avoid="several objects of a class, or fine outlines: it is as coarse as its layer",
 )
-async def grad_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def grad_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """Which places of a layer speak for the score, weighing each channel by its mean gradient.
 
     sum_c mean(∂f/∂a_c) · a_c over the layer's places, at the layer's own size and with its sign: the
@@ -72,7 +74,9 @@ async def grad_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None
     use="several objects of one class in a picture",
     avoid="layers with values below zero: the weights were derived for what follows a ReLU",
 )
-async def grad_cam_plus_plus(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def grad_cam_plus_plus(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """Grad-CAM with channel weights that count each place that speaks for the score, however small.
 
     Equation 19 of the paper: w_c = Σ α ReLU(g) with α = g² / (2 g² + (Σ a_c) g³) at each place, which is
@@ -94,7 +98,9 @@ def _plus_plus(slope: Tensor, seen: Tensor) -> Tensor:
     use="as grad_cam, weighing gradients by where a channel is active",
     avoid="layers whose channels sum to about zero: their weights are quotients by that sum",
 )
-async def xgrad_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def xgrad_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """Grad-CAM with each channel's gradient averaged where the channel is active.
 
     w_c = Σ g a_c / Σ a_c over places; a channel whose values sum to zero gets no weight. `layer` and
@@ -114,7 +120,9 @@ def _where_active(slope: Tensor, seen: Tensor) -> Tensor:
     use="only places that moved the score light up: at the last convolution it is exact for linear heads",
     avoid="early layers, where gradients are noise",
 )
-async def hires_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def hires_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """Activation times gradient at each place, summed over channels: no gradient is carried to another place.
 
     Σ_c g_c a_c. Where the score is linear behind the layer, the map sums to the score less its constant.
@@ -129,7 +137,9 @@ async def hires_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = Non
     use="early and middle layers, whose places need weights of their own",
     avoid="what speaks against the score: gradients below zero are left out",
 )
-async def layer_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def layer_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """Activation times positive gradient at each place, summed over channels.
 
     Σ_c ReLU(g_c) a_c; the ReLU inside is the definition's. `layer` and `grid` as in grad_cam.
@@ -144,7 +154,9 @@ async def layer_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = Non
     use="what a layer sees most of, without any gradient",
     avoid="the reason for one class: it is the same for every target",
 )
-async def eigen_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def eigen_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """The strongest pattern of a layer over its places; the score has no part in it.
 
     Activations, less each channel's mean over places, along the largest eigenvector of their covariance over
@@ -164,7 +176,9 @@ async def eigen_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = Non
     use="as hires_cam with less noise: the strongest pattern in what speaks for the score",
     avoid="maps of which the first component holds little (details: variance)",
 )
-async def eigen_grad_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def eigen_grad_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """The strongest pattern over places in activation times gradient.
 
     As eigen_cam, of g_c a_c. The sign is that in which the map grows with Σ_c g_c a_c, so that what is
@@ -190,7 +204,9 @@ def _strongest(values: Tensor) -> tuple[Tensor, dict[str, Any]]:
     use="fine outlines of what grad_cam points at",
     avoid="sanity: guided backpropagation restores edges whatever the weights; it fits ReLU networks only",
 )
-async def guided_grad_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Tensor:
+async def guided_grad_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Tensor:
     """Guided backpropagation where Grad-CAM is positive: per element of x.
 
     The gradient at x of a network whose ReLUs hand on positive gradients only, times the ReLU of the

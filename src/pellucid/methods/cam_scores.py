@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.methods.maps import Grid, Layers, channels, over, picture, placed, resized
+from pellucid.methods.maps import Grid, channels, over, picture, placed, resized
 from pellucid.numbers.estimate import Estimate
 from pellucid.words.ask import together
 from pellucid.words.case import Case
@@ -62,7 +62,9 @@ def scaled(maps: Tensor) -> Tensor:
     use="models whose gradients are noise or do not exist",
     avoid="layers with thousands of channels, and scores on a large scale: the softmax then picks a single channel",
 )
-async def score_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def score_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """A layer's channels, each weighed by the score of x as far as that channel shows it.
 
     Channel c, interpolated (bilinear) to x's rows and columns and scaled to [0, 1], is a mask M_c; what it
@@ -88,7 +90,9 @@ async def score_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = Non
     use="as grad_cam, where gradients are saturated or do not exist",
     avoid="channels that stand in for each other: without one the other still speaks",
 )
-async def ablation_cam(case: Case, *, layer: Layers = AUTO, grid: Grid | None = None) -> Estimate:
+async def ablation_cam(
+    case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
+) -> Estimate:
     """A layer's channels, each weighed by what the score loses when it is set to zero everywhere.
 
     w_c = f(x) − f(x with channel c of the layer zero), and the map is Σ_c w_c a_c. The paper divides by

@@ -102,7 +102,12 @@ def under(inner: Method) -> Method:
         if options.get("change") is None:
             raise OptionError("option.missing", "no option change", f"one of {', '.join(NAMED)}, or a Change",
                               "give change=, for example change='guided'")
-        return inner.prepare(case.under(changed_by(options["change"])), options)
+        change = changed_by(options["change"])
+        if inner.card.asks == "foreign" and getattr(change, "backward", False):
+            raise OptionError("change.unfit", f"the change {change.name} under {inner.name}, which goes back from the "
+                              "score by itself", "a method of our own, or a change of what layers say",
+                              "choose saliency or input_x_gradient under this change")
+        return inner.prepare(case.under(change), options)
 
     made = _composed("under", inner, changed, {"change": None},
                      "The method on a model that is different meanwhile.\n\n"

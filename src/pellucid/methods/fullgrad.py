@@ -14,6 +14,7 @@ from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
 from pellucid.words.method import AUTO, Need, method
+from pellucid.words.site import Site
 
 RESCALES = ("channel", "layer")
 
@@ -29,7 +30,8 @@ APART = 1e-3
     avoid="GELU, attention, LayerNorm: the parts do not add up to the score there (details: explained)",
 )
 async def full_grad(
-    case: Case, *, layers: tuple[str, ...] = AUTO, grid: Any = None, rescale: str = "channel", absolute: bool = True,  # pyright: ignore[reportArgumentType]
+    case: Case, *, layers: str | tuple[str, ...] = AUTO, grid: Any = None, rescale: str = "channel",
+    absolute: bool = True,
 ) -> Estimate:
     """Where the input and the biases of all layers spoke for the score, added up at the input's places.
 
@@ -41,7 +43,8 @@ async def full_grad(
     sign and are divided by their largest size. `layers` are the sites `NAME:bias` that are read, all by
     default; `grid` one entry for each whose channels come last.
     """
-    sites = (layers,) if isinstance(layers, str) else tuple(layers)
+    named = (layers,) if isinstance(layers, str) else tuple(layers)
+    sites = [str(replace(Site.parse(name), part="bias")) for name in named]
     grids: list[Any] = [None] * len(sites) if grid is None else list(grid)
     if rescale not in RESCALES or len(grids) != len(sites):
         raise OptionError("option.value", f"rescale={rescale!r}, {len(grids)} grids for {len(sites)} layers",

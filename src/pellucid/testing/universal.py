@@ -69,7 +69,8 @@ def alone(method: Method, options: Options, toy: Toy) -> None:
         single = [asked(method, options, toy, x, strict=strict) for x in xs]
         together = asked(method, options, toy, xs, strict=strict)
         _agree("ALONE", method, toy, single, together, strict, "among other examples")
-        if not options and not {"layer", "other", "baselines", "change"} & set(method.defaults):  # a call's methods share options
+        own = {"layer", "other", "baselines", "change"} & set(method.defaults)
+        if not options and not own:  # a call's methods share options
             beside = explain(toy.subject(), xs, [method, other], strict=strict)[method.name]
             _agree("ALONE", method, toy, single, beside, strict, "beside another method")
 

@@ -14,8 +14,8 @@ class Change(Protocol):
     """A change as data: frozen and hashable, so that questions under equal changes share passes.
 
     Most are modes that watch the operations of the pass (how a ReLU passes gradients on); some put other
-    parameters in place of the shadow's, and never write any. One that means something on some models only may
-    say so: `needs`, a tuple of `Need`.
+    parameters in place of the shadow's, and never write any. One may say more of itself: `needs`, a tuple
+    of `Need`, is what a model must have for it; `backward` that it only works on the way back from the score.
     """
 
     @property
