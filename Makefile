@@ -10,7 +10,7 @@ BENCH_PIP := $(BENCH)/bin/python $(INSTALL)
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint types contracts check docs train bench clean
+.PHONY: help demo test soak laws lint types contracts check docs train bench clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +41,14 @@ test: $(VENV)/.dev ## run the whole suite
 soak: $(VENV)/.dev ## explain 500 times and see that memory does not grow
 	$(BIN)/python tests/soak.py 500
 
+laws: $(VENV)/.dev ## every law for every method on every toy; the suite runs a sample of them
+	PELLUCID_FULL=1 $(BIN)/python -m pytest tests/laws tests/oracles/test_grid.py
+
+docs: $(VENV)/.dev ## write the pages that are made from the code, with their pictures
+	$(BIN)/python -m docs.generate
+
 lint: $(VENV)/.dev ## look for what is wrong or untidy
-	$(BIN)/ruff check src tests training bench
+	$(BIN)/ruff check src tests training bench docs
 
 types: $(VENV)/.dev ## check types, strictly on the lower floors
 	$(BIN)/pyright

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from pellucid.changes.relevance import unruled
 from pellucid.engine.graph import Operation, operations
 from pellucid.models.subject import Example, Subject
 from pellucid.words.case import Case
@@ -58,7 +60,7 @@ async def graph(case: Case, subject: Subject, example: Example) -> list[Operatio
     """What the model computes between the case's value and its score; kept with what is known of the model."""
     key = ("operations", example.carrier.kind, case.site, type(case.target), case.target.of)
     if key not in subject.facts:
-        found: Any = await case.foreign(operations)  # pyright: ignore[reportArgumentType]
+        found: Any = await replace(case, change=None).foreign(operations)  # pyright: ignore[reportArgumentType]
         subject.facts[key] = found
     return subject.facts[key]
 
@@ -74,6 +76,16 @@ def _gates(method: Method, computed: Sequence[Operation]) -> list[Finding]:
         return [Finding("method.unfit", "fail", f"{where}: {method.name} would be the plain gradient", INSTEAD)]
     told = f"gates that are no ReLUs keep their own gradient: {_listed(others, GATES)}"
     return [_caveat(told, INSTEAD)] if others else []
+
+
+def _rules(method: Method, computed: Sequence[Operation]) -> list[Finding]:
+    """Every operation needs a rule: one without would hand on the plain gradient, in silence."""
+    lacking = set(unruled([o.name for o in computed]))
+    first = next((o for o in computed if o.name in lacking), None)
+    if first is None:
+        return []
+    told = CURVED.get(first.name, first.name.lower())
+    return [Finding("method.unfit", "fail", f"{told} at {_place(first)}, for which relevance has no rule", INSTEAD)]
 
 
 def _biases(method: Method, computed: Sequence[Operation]) -> list[Finding]:
@@ -108,5 +120,5 @@ def _place(operation: Operation) -> str:
     return operation.layer or "the model's own forward"
 
 
-CHECKS: dict[Need, Check] = {Need.GATES: _gates, Need.BIASES: _biases}
+CHECKS: dict[Need, Check] = {Need.GATES: _gates, Need.BIASES: _biases, Need.RULES: _rules}
 """What is looked for in the graph; other needs are met, or refused, where the layer or the rows are chosen."""

@@ -85,10 +85,11 @@ def asked(net: nn.Module, x: Tensor = X, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(("part", "named"), [
-    (Recurrent(nn.LSTM), "lstm at part.inner"), (Recurrent(nn.GRU), "gru at part.inner"),
+    (Recurrent(nn.LSTM), "a recurrent layer at part.inner"), (Recurrent(nn.GRU), "gru at part.inner"),
     (Step(lambda x: x.cumprod(1)), "cumprod at part"), (Step(torch.log1p), ""),
     (Step(lambda x: x.logsumexp(1, keepdim=True).expand(-1, 8)), "logsumexp at part"),
-    (Step(Square.apply), "SquareBackward"), (Step(lambda x: CURVED(x)), "unseen"),
+    (Step(lambda x: x.abs().sqrt_()), "sqrt in place at part"), (Step(Square.apply), "SquareBackward"),
+    (Step(lambda x: CURVED(x)), "unseen"),
     (Step(lambda x: F.linear(x, x.T @ x)), "linear with weights that depend on the input at part"),
     (Step(lambda x: F.prelu(x, x[0].mean()[None])), "prelu by values that depend on the input at part"),
     (Step(lambda x: F.batch_norm(x.unflatten(1, (4, 2)), None, None, training=True).flatten(1)),

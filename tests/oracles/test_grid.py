@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import zlib
+
 import pytest
 import torch
 
@@ -16,13 +19,17 @@ CHUNKS = 1e-9
 """How far float64 may be from itself in passes of three rows."""
 
 METHODS = catalogue.ours()
+
+FULL = bool(os.environ.get("PELLUCID_FULL"))
+"""Whether every network is asked in all formats (`make laws`); else three for each method, others for each."""
 PAGE = grid.known() if grid.PAGE.exists() else {}
 
 
 @pytest.mark.usefixtures("vision")
 @pytest.mark.parametrize("method", METHODS, ids=[m.name for m in METHODS])
 def test_row(method: Method) -> None:
-    for net in NETS:
+    mark = zlib.crc32(method.name.encode())
+    for net in list(NETS) if FULL else [list(NETS)[(mark + k) % len(NETS)] for k in (0, 3, 6)]:
         cells = [cell(method, net, dtype) for dtype in DTYPES]
         assert told(cells) == PAGE[method.name][net], f"{method.name} on {net}: docs/grid.md says another thing"
         if cells[0].code:

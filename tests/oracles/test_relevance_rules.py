@@ -256,7 +256,7 @@ MERGED = {
     "3-d": (nn.Conv3d(2, 4, 2), nn.BatchNorm3d(4), (1, 2, 4, 4, 4)),
     "groups": (nn.Conv2d(4, 8, 3, groups=2), nn.BatchNorm2d(8), (1, 4, 6, 6)),
     "transposed": (nn.ConvTranspose2d(4, 6, 3, stride=2), nn.BatchNorm2d(6), (1, 4, 4, 4)),
-    "transposed in groups": (nn.ConvTranspose2d(4, 6, 3, groups=2, bias=False), nn.BatchNorm2d(6), (1, 4, 4, 4)),
+    "transposed in groups": (nn.ConvTranspose2d(6, 4, 3, groups=2, bias=False), nn.BatchNorm2d(4), (1, 6, 4, 4)),
     "no weights": (nn.Conv2d(2, 4, 3, bias=False), nn.BatchNorm2d(4, affine=False), (1, 2, 6, 6)),
 }
 

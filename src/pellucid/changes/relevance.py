@@ -259,7 +259,7 @@ def named(func: Any) -> tuple[str, bool]:
 
 def plain(name: str) -> str:
     """A name without namespace, overload and underscores, in small letters."""
-    name = name.removeprefix("aten::").removeprefix("aten.").partition(".")[0]
+    name = name.rpartition("::")[2].removeprefix("aten.").partition(".")[0]
     return name.replace("_", "").lower()
 
 

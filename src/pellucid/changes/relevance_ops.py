@@ -46,14 +46,14 @@ def _names(text: str) -> frozenset[str]:
 
 
 VIEWS = _names("""
-    view viewas reshape reshapeas flatten unflatten ravel permute transpose t mt h movedim moveaxis swapaxes swapdims
-    squeeze unsqueeze expand expandas broadcastto broadcasttensors contiguous clone alias to tocopy type typeas float
-    double half bfloat16 cpu cuda getitem select slice narrow chunk split splitwithsizes unbind tensorsplit unsafechunk
-    unsafesplit unsafeview asstrided dropout dropout1d dropout2d dropout3d alphadropout featuredropout
-    featurealphadropout pad constantpadnd reflectionpad1d reflectionpad2d replicationpad2d roll flip fliplr flipud rot90
-    pixelshuffle pixelunshuffle channelshuffle index indexselect gather takealongdim maskedselect diagonal tril triu
-    unfold im2col repeat repeatinterleave tile stack cat concat concatenate hstack vstack dstack get requiresgrad copy
-    liftfresh
+    view viewas reshape reshapeas reshapealias flatten unflatten ravel permute transpose t mt h movedim moveaxis
+    swapaxes swapdims squeeze unsqueeze expand expandas broadcastto broadcasttensors contiguous clone alias to tocopy
+    type typeas float double half bfloat16 cpu cuda getitem select slice narrow chunk split splitwithsizes unbind
+    tensorsplit unsafechunk unsafesplit unsafeview asstrided dropout dropout1d dropout2d dropout3d alphadropout
+    featuredropout featurealphadropout pad constantpadnd reflectionpad1d reflectionpad2d replicationpad2d roll flip
+    fliplr flipud rot90 pixelshuffle pixelunshuffle channelshuffle index indexselect gather takealongdim maskedselect
+    diagonal tril triu unfold im2col repeat repeatinterleave tile stack cat concat concatenate hstack vstack dstack
+    get requiresgrad copy liftfresh
 """)
 """The same values in other places: the input is still the input behind them."""
 
@@ -114,6 +114,8 @@ def alone(trace: Trace, call: Call) -> Any:
 
 
 def statistic(trace: Trace, call: Call) -> Any:
+    if call.in_place:
+        raise unfit(trace.model, f"{call.name} in place", "whose result is taken as constant, and its input is not")
     return trace.constant(call.run(), call)
 
 

@@ -41,17 +41,18 @@ async def lrp(
     greatest value of an input, or of each channel. `layers` are where `conservation` in the details is told: the sum
     of the relevance that passes through each.
 
-    BatchNorms are merged with the layer before them. Biases, and what a gate says of zero, keep their share, so that
-    the values need not sum to the score. A sigmoid passes on what is above its value at zero, not all of it. Only at
-    the input of the model is there a first layer. Raises `method.unfit` at an operation without a rule.
+    BatchNorms are merged with the layer before them; what values are divided by (deviations, norms) is taken as
+    constant, and of two factors the one that came out of a sigmoid or tanh. Biases, and what an activation says of
+    zero, keep their share, so that the values need not sum to the score: a sigmoid passes on what is above ½, not all
+    of it. Only at the input of the model is there a first layer. Raises `method.unfit` at an operation without a rule.
     """
     rules = composed(
         "epsilon" if composite == AUTO else composite, convolution=convolution, dense=dense, attention=attention,
         first=first, epsilon=epsilon, gamma=gamma, alpha=alpha, low=_bounds("low", low), high=_bounds("high", high))
     rules = rules if case.site.is_input else rules.without_first()
     changed = case.under(rules)
-    names = () if layers == AUTO else (layers,) if isinstance(layers, str) else tuple(layers)
-    sites = [Site.parse(n) for n in dict.fromkeys(names)]
+    names = () if layers == AUTO else layers.split(",") if isinstance(layers, str) else layers
+    sites = [Site.parse(n.strip()) for n in dict.fromkeys(names)]
     while True:
         try:
             slope, score, sums = await _passed(changed, sites)
