@@ -106,7 +106,7 @@ def shown_on(method: Method) -> str:
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "conductance": {"layer": "auto"}, "permutation": {"baseline": "draws:8"},
+    "neuron_conductance": {"layer": "layer3"},
 }
 """What a picture needs beside the defaults."""
 
@@ -115,7 +115,8 @@ def picture(method: Method) -> str:
     """The method's drawing on its demo subject."""
     name = shown_on(method)
     sample = pellucid.samples(name.partition(":")[2])[0]
-    return pellucid.explain(pellucid.load(name), sample, method, **SETTINGS.get(method.name, {})).svg()
+    drawn = pellucid.explain(pellucid.load(name), sample, method, **SETTINGS.get(method.name, {})).svg()
+    return re.sub(r' data-[a-z]+="\[[^"]*\]"', "", drawn)  # the numbers are for scripts, of which a page has none
 
 
 def write() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import warnings
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -377,5 +378,10 @@ def test_the_explanation_draws_prints_and_plots_itself() -> None:
     assert e.text() == text(e)
     for sample in (e, samples.cam(), samples.halves(), samples.made(torch.zeros(4, 4), pixels(4, 4))):
         figure = sample.plot()
-        figure.savefig(io.BytesIO(), format="png")
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            figure.savefig(io.BytesIO(), format="png")
+        noted = any(say("en", "font") == t.get_text() for t in figure.texts)
+        assert all("missing from font" in str(w.message) for w in seen)
+        assert not seen or noted, "where the machine has no letters for it, the figure says which font to install"
     assert "99.5" not in text(e)

@@ -19,11 +19,11 @@ from pellucid.methods.compose import SHARED
 from pellucid.numbers.quadrature import between, gauss_legendre, trapezoid
 from pellucid.testing.laws import UNIVERSAL, law
 from pellucid.testing.toys import Toy, toy
-from pellucid.testing.universal import GROWS, asked
+from pellucid.testing.universal import GROWS, able, asked
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
 from pellucid.words.features import Features, patches, pixels, segments, units
-from pellucid.words.method import Method, Need
+from pellucid.words.method import Method
 from pellucid.words.points import Chosen, Keep, LeaveOneOut, Line, Windows
 
 METHODS = catalog.methods()
@@ -58,20 +58,14 @@ OWN = {outer: set(made(METHODS["ablation"]).defaults) for outer, made in catalog
 ALL = [*METHODS.values(), *composed()]
 
 
-WHERE: dict[Need, tuple[str, ...]] = {
-    Need.PLACES: ("cnn", "vit"), Need.ATTENTION: ("vit",), Need.GATES: ("relu_mlp", "cnn"), Need.BIASES: ("cnn",),
-    Need.RULES: ("relu_mlp", "cnn", "vit"), Need.PICTURE: ("cnn",),
-}
-"""The toys that have what a method needs."""
-
-
 def toys_for(method: Method) -> list[str]:
     """A vector, ids and two kinds of pictures for methods; for compositions the smallest that will do."""
-    able = [WHERE[need] for need in method.card.needs if need in WHERE]
-    known = [t for t in able[0] if all(t in other for other in able)] if able else ["gelu_mlp", "cnn", "vit", "lstm"]
+    known = able(method)
     if method.name in METHODS:
         return known
-    return [t for t in known if t == "cnn"] if able else ["gelu_mlp", *["cnn"] * method.name.startswith("inside(")]
+    if len(known) < 4:
+        return [t for t in known if t == "cnn"]
+    return ["gelu_mlp", *["cnn"] * method.name.startswith("inside(")]
 
 
 def coarsely(method: Method, on: Toy) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -43,3 +44,22 @@ def test_the_recipe_says_how_exactly_it_was_computed(how: dict[str, Any]) -> Non
     e = pellucid.explain(NET, X, "integrated_gradients", **how)
     assert {key: e.recipe[key] for key in how} == how
     assert torch.equal(pellucid.explain(NET, X, **e.recipe).values, e.values)
+
+
+def test_a_layer_that_is_a_script_is_refused_by_name() -> None:
+    class Outer(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = torch.jit.script(torch.nn.Linear(3, 3)), torch.nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.inner(x))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces that scripting will go
+        net = Outer()
+        for method in ("inside(saliency)", "conductance"):
+            with pytest.raises(pellucid.PellucidError) as error:
+                pellucid.explain(net, torch.ones(1, 3), method, target=1, layer="inner")
+            assert error.value.code == "layer.scripted"
+            assert "inner" in error.value.found

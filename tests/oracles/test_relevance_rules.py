@@ -187,7 +187,7 @@ def test_what_is_asked_for_conservation_changes_no_value() -> None:
 
 def test_all_stages_are_told_from_the_same_pass() -> None:
     e = pellucid.explain(cnn(dtype=F64), PICTURE, "lrp", target=1)
-    assert e.evidence.passes == 2  # one under the rules, one for the score
+    assert e.evidence.rows == 2  # one under the rules, one for the score
     assert [name for name, _ in e.details["conservation"]][1:4] == ["1", "2", "3"]
 
 

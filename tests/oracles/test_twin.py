@@ -20,9 +20,8 @@ from pellucid.engine.run import run
 from pellucid.engine.settings import Settings
 from pellucid.testing.pristine import pristine
 from pellucid.testing.toys import NAMES, toy
-from pellucid.testing.universal import KINKS, asked
+from pellucid.testing.universal import KINKS, answered, asked
 from pellucid.words.case import Carrier, Case
-from pellucid.words.errors import PellucidError
 from pellucid.words.explanation import Explanation
 from pellucid.words.features import units
 from pellucid.words.method import Method
@@ -72,12 +71,12 @@ def test_every_method_gives_the_same_with_and_without(name: str) -> None:
     """Over the toys: a twin, or a reason why there is none; errors stay the same errors."""
     for method in METHODS:
         on = toy(name)
-        if on.error or (method.name == "grad_cam" and name not in PLACES):
-            with pytest.raises(PellucidError):
-                asked(method, least(method), on, on.x, precision="fast")
-            continue
         with pristine(on.model, on.x):
-            twin = asked(method, least(method), on, on.x, precision="fast")
+            twin = answered(method, least(method), on, on.x, precision="fast")
+        if method.name == "grad_cam":
+            assert (twin is None) == (on.error is not None or name not in PLACES)
+        if twin is None:
+            continue
         own = asked(method, least(method), on, on.x, precision="exact")
         assert bool(twin.evidence.twin) != bool(twin.evidence.untuned) or twin.evidence.twin
         assert apart(twin, own) < (1e-5 if on.smooth else KINKS), method.name

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from pellucid.changes.attending import ATTENTION, WHOLE, Attending
+from pellucid.words.modules import hookable
 
 PRODUCTS = frozenset({"matmul", "__matmul__", "__rmatmul__", "bmm", "baddbmm", "einsum"})
 """What attention does with its probabilities, and a softmax over classes or experts does not."""
@@ -45,7 +46,7 @@ class _Finding(Attending):
 
     def __init__(self, model: nn.Module, rows: int) -> None:
         super().__init__(self._found, rows)
-        self.modules = dict(model.named_modules())
+        self.modules = dict(hookable(model))
         self.found: list[Attended] = []
         self.traits: list[Tensor] = []
         self.followed = WeakIdKeyDictionary()

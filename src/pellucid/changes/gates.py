@@ -72,10 +72,12 @@ def _as_written(model: nn.Module) -> Iterator[None]:
     """
     scripts: list[nn.Module] = [m for m in model.modules() if isinstance(m, torch.jit.ScriptModule)]
     inner = {id(part) for m in scripts for part in m.modules() if part is not m}
-    outer = [m for m in scripts if id(m) not in inner and "forward" not in m.__dict__]
+    # A script keeps its own forward there once it has run; anybody else's function runs what it likes.
+    before = {m: m.__dict__.get("forward") for m in scripts if id(m) not in inner}
+    before = {m: f for m, f in before.items() if f is None or isinstance(f, torch._C.ScriptMethod)}
     with torch.jit.optimized_execution(False):  # pyright: ignore[reportPrivateImportUsage]
         try:
-            for module in outer:
+            for module in before:
                 file = io.BytesIO()
                 torch.jit.save(module, file)
                 file.seek(0)
@@ -85,8 +87,10 @@ def _as_written(model: nn.Module) -> Iterator[None]:
                 module.__dict__["forward"] = copy.forward
             yield
         finally:
-            for module in outer:
+            for module, forward in before.items():
                 module.__dict__.pop("forward", None)
+                if forward is not None:
+                    module.__dict__["forward"] = forward
 
 
 class _Backward(Watching):

@@ -32,7 +32,11 @@ def module_of(model: nn.Module, site: Site) -> nn.Module:
     if site.layer not in modules:
         known = [name for name in modules if name not in ("", WHOLE)]
         raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, known))
-    return modules[site.layer]
+    found = modules[site.layer]
+    if isinstance(found, torch.jit.ScriptModule):
+        raise LayerError("layer.scripted", f"{site.layer}, a scripted module, which takes no hooks",
+                         "a layer of an ordinary module", "give the module that it was scripted or traced from")
+    return found
 
 
 def replaced(value: Any, path: str, tensor: Tensor) -> Any:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from pellucid.engine.foreign import Score
+from pellucid.words.modules import hookable
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ class _Placing(TorchFunctionMode):
     @contextmanager
     def tracking(self, model: nn.Module) -> Iterator[None]:
         with ExitStack() as stack:
-            for name, module in model.named_modules():
-                if isinstance(module, torch.jit.ScriptModule):
-                    continue  # it takes no hooks: what runs in it runs in the module around it
+            for name, module in hookable(model):
                 stack.callback(module.register_forward_pre_hook(partial(self._begins, name)).remove)
                 stack.callback(module.register_forward_hook(self._ends, always_call=True).remove)
             stack.enter_context(self)

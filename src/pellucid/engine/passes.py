@@ -18,6 +18,7 @@ from pellucid.engine.capture import listening, module_of, not_reached, parts
 from pellucid.engine.order import Order, Outcome
 from pellucid.engine.recompute import recomputing
 from pellucid.words.errors import Disconnected, ModelError, PellucidError, TargetError
+from pellucid.words.modules import hookable
 from pellucid.words.site import Site
 from pellucid.words.target import Target, is_open, takes_whole
 
@@ -297,7 +298,7 @@ def _listened(model: nn.Module, given: Mapping[str | int, Any]) -> list[Call]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
         stack.enter_context(_Steady(None))
-        for name, module in model.named_modules():
+        for name, module in hookable(model):
 
             def hook(m: nn.Module, _a: Any, output: Any, name: str = name) -> None:
                 calls[name] = calls.get(name, 0) + 1

@@ -49,6 +49,33 @@ SAMPLES = ("samples", "masks", "n_samples")
 """Options that say how many random draws there are."""
 
 
+ABLE: dict[Need, tuple[str, ...]] = {
+    Need.PLACES: ("cnn", "vit"), Need.ATTENTION: ("vit",), Need.GATES: ("relu_mlp", "cnn"), Need.BIASES: ("cnn",),
+    Need.RULES: ("relu_mlp", "cnn", "vit"), Need.PICTURE: ("cnn",),
+}
+"""The toys that have what a method needs."""
+
+UNMET = ("layer.no_places", "layer.no_attention", "method.unfit", "features.too_many", "layer.needed")
+"""How a method refuses a model that lacks what its card needs, or an input with too many features for it."""
+
+
+def able(method: Method) -> list[str]:
+    """The toys on which a method can be asked: of a vector, ids and two kinds of pictures those that it needs."""
+    some = [ABLE[need] for need in method.card.needs if need in ABLE]
+    return [t for t in some[0] if all(t in other for other in some)] if some else ["gelu_mlp", "cnn", "vit", "lstm"]
+
+
+def answered(method: Method, options: Options, toy: Toy, x: Any, **more: Any) -> Explanation | None:
+    """As `asked`; None where the toy refuses all, or where it has not what the method needs."""
+    try:
+        return asked(method, options, toy, x, **more)
+    except PellucidError as error:
+        picky = method.card.needs or method.card.most is not None
+        if error.code != toy.error and not (picky and error.code in UNMET):
+            raise
+        return None
+
+
 def asked(method: Method, options: Options, toy: Toy, x: Any, subject: Subject | None = None, **more: Any) -> Any:
     """An explanation on a toy, with the options that a method cannot be asked without."""
     needed = {"layer": toy.layer, "other": 1, "baselines": ["zero", 0.3] if toy.site is None else ["zero"],
