@@ -78,7 +78,7 @@ def draw_heat(figure: Any, e: Explanation, lang: str, width: float) -> None:
     if image is not None:
         ax.imshow(heat.png.faint(image), cmap="gray", vmin=0, vmax=255, extent=extent)
     ax.imshow(palette.rgba(heat.smooth(grid) if soft else grid, scale.limit), extent=extent, interpolation="nearest")
-    ax.set_title(say(lang, "map"), fontsize=10)
+    ax.set_title(story.map_title(e, lang), fontsize=10)
     low = 0 if story.unsigned(e) else -1
     ramp = palette.over(palette.rgba(np.linspace(low, 1, 2 * palette.STEPS + 1), 1.0), 255) / 255
     bar = ScalarMappable(Normalize(low * scale.limit, scale.limit), ListedColormap(ramp))

@@ -114,7 +114,7 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     counted = (sheet.say("pieces", n=e.features.n) if e.values.dim() == 1 else
                sheet.say("grid", rows=grid.shape[0] if e.values.dim() == 3 else e.values.shape[0],
                          columns=grid.shape[1] if e.values.dim() == 3 else e.values.shape[1]))
-    nodes += above(sheet.say("map"), counted, x, y - 12, width)
+    nodes += above(story.map_title(e, sheet.lang), counted, x, y - 12, width)
     if key:
         made, below = words_instead(e, sheet, key, x, y, width)
         below = max(below, y + (height if image is not None and not sheet.narrow else 0))

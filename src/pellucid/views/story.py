@@ -95,6 +95,11 @@ def unsigned(e: Explanation) -> bool:
     return means(e) != "effect" and not bool((e.values < 0).any())
 
 
+def map_title(e: Explanation, lang: str) -> str:
+    """The heading of a map."""
+    return say(lang, "map strength" if means(e) == "strength" else "map")
+
+
 def effect(e: Explanation, lang: str) -> str:
     """What a value measures, as the caption of a scale."""
     return say(lang, means(e), target=e.target)

@@ -21,7 +21,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "more findings": ("and {n} more findings", "另有 {n} 条结论"),
     # scales
     "effect": ("effect on the score of ‘{target}’", "对“{target}”得分的影响"),
-    "strength": ("strength for ‘{target}’, whichever way", "对“{target}”的强度（不分方向）"),
+    "strength": ("strength", "强度"),
     "reaction": ("how strongly the score of ‘{target}’ reacts, whichever way", "“{target}”得分反应的强度（不分方向）"),
     "stronger": ("stronger", "更强"), "weaker": ("weaker", "更弱"),
     "strongest": ("strongest at {list}", "最强处：{list}"), "weakest": ("weakest at {list}", "最弱处：{list}"),
@@ -42,7 +42,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "apart": ("{k} of {n} differ from zero (95 % each).", "{n} 个中有 {k} 个与零有差异（各 95%）。"),
     # pictures
     "input": ("Input", "输入"),
-    "map": ("What moved the score", "影响得分之处"),
+    "map": ("What moved the score", "影响得分之处"), "map strength": ("Strength over the picture", "图上的强度"),
     "grid": ("{rows} × {columns} values", "{rows} × {columns} 个值"),
     "pieces": ("{n} regions", "{n} 个区域"),
     "size": ("{width} × {height} pixels", "{width} × {height} 像素"),
