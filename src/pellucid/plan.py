@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid import catalog, choose
+from pellucid import catalog
+from pellucid.choices import choose
 from pellucid.engine.settings import Settings
 from pellucid.models.subject import Example, Subject
 from pellucid.words import target as targets

@@ -57,7 +57,7 @@ def methods(
 
 def usual(subject: Subject, raw: Any) -> dict[str, Any]:
     """What explain() chooses for a subject and an input."""
-    from pellucid import choose
+    from pellucid.choices import choose
     from pellucid.words.errors import PellucidError
 
     found: dict[str, Any] = {"name": subject.name, "task": subject.task, "labels": list(subject.labels)}

@@ -10,11 +10,11 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 
 from pellucid.changes.relevance import refuse_hidden
+from pellucid.choices.places import named, shape_of
 from pellucid.engine.passes import Heard
 from pellucid.engine.run import attentions, surveyed
 from pellucid.engine.shadow import unwrapped
 from pellucid.models.subject import Example, Subject
-from pellucid.places import named, shape_of
 from pellucid.words.method import AUTO
 
 MOST = 12

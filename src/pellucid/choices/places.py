@@ -17,10 +17,10 @@ from typing import TypeVar
 
 from torch import nn
 
+from pellucid.choices.tokens import LOOKED_AT, followed
 from pellucid.engine.passes import Heard
 from pellucid.engine.run import surveyed
 from pellucid.models.subject import Example, Subject
-from pellucid.tokens import LOOKED_AT, followed
 from pellucid.words.site import Site
 
 Grid = tuple[int, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.changes.attentions import Attended, sites
+from pellucid.choices.places import Places, shape_of
 from pellucid.engine.run import attentions
 from pellucid.methods.queries import crossed, sites_named
 from pellucid.models.subject import Example, Subject
-from pellucid.places import Places, shape_of
 from pellucid.words.errors import LayerError
 from pellucid.words.method import AUTO, Method, Need
 

@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 
-from pellucid import attends, stages
+from pellucid.choices import attends, stages
+from pellucid.choices.places import Places, remembered, shape_of, usual
 from pellucid.engine.capture import BIAS
 from pellucid.engine.run import surveyed
 from pellucid.models.subject import Example, Subject
-from pellucid.places import Places, remembered, shape_of, usual
 from pellucid.words.errors import LayerError, OptionError
 from pellucid.words.method import AUTO, Method, Need
 
