@@ -6,13 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.row import DEFAULT, TUNED, Bound, Findings, Row
+from bench.why import why
 
 MET, UNMET, ABSENT, FAILED = "met", "not met", "not there yet", "failed"
 
 
 def record(row: Row, found: Findings, about: dict[str, Any]) -> dict[str, Any]:
     """A row that was measured, as plain data."""
-    promises = [verdict(bound, found) for bound in row.bounds]
+    promises = [verdict(bound, found, row.name) for bound in row.bounds]
     return {"work": row.work, "status": "measured", "reason": "", **about, "promises": promises,
             "ratios": {k: _short(asdict(s)) for k, s in found.ratios.items()},
             "errors": {k: _round(v) for k, v in found.errors.items()},
@@ -27,7 +28,7 @@ def missing(row: Row, status: str, reason: str, about: dict[str, Any]) -> dict[s
             "ratios": {}, "errors": {}, "figures": {}, "notes": []}
 
 
-def verdict(bound: Bound, found: Findings) -> dict[str, Any]:
+def verdict(bound: Bound, found: Findings, row: str = "") -> dict[str, Any]:
     """One promise beside its measurement: kept where the median is within the bound."""
     spread = found.ratios.get(f"{bound.what}|{bound.ours}|{bound.against}")
     if spread is None:
@@ -36,7 +37,13 @@ def verdict(bound: Bound, found: Findings) -> dict[str, Any]:
         return _promise(bound, None, ABSENT, reason)
     if spread.median <= bound.most:
         return _promise(bound, _short(asdict(spread)), MET, "")
-    return _promise(bound, _short(asdict(spread)), UNMET, bound.because or _distance(bound, spread.median))
+    return _promise(bound, _short(asdict(spread)), UNMET, excuse(bound, spread.median, row))
+
+
+def excuse(bound: Bound, median: float, row: str) -> str:
+    """How far a promise was missed, and why where that is known."""
+    reason = bound.because or why(row, bound.what, bound.ours, bound.against)
+    return _distance(bound, median) + (f": {reason}" if reason else "")
 
 
 def _distance(bound: Bound, median: float) -> str:

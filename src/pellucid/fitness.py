@@ -37,6 +37,9 @@ CURVED = {**GATES, "NativeLayerNorm": "LayerNorm", "NativeGroupNorm": "GroupNorm
           "LogSoftmax": "log-softmax", "Mul": "a product of values"}
 """What is no piecewise linear function of its input: of a product or a norm the biases do not tell the rest."""
 
+STRAIGHT = {"LeakyRelu", "Prelu", "PreluKernel", "RreluWithNoise"}
+"""Gates without a bias of their own: a multiple of the input is a multiple of what comes out."""
+
 INSTEAD = "choose integrated_gradients, which needs only a gradient"
 
 
@@ -90,8 +93,8 @@ def _rules(method: Method, computed: Sequence[Operation]) -> list[Finding]:
 
 def _biases(method: Method, computed: Sequence[Operation]) -> list[Finding]:
     """Input and biases add up to the score of piecewise linear networks only."""
-    curved = [o for o in computed if o.name in CURVED]
-    told = f"input and biases do not add up to the score behind {_listed(curved, CURVED)}"
+    curved = [o for o in computed if o.name in CURVED and o.name not in STRAIGHT]
+    told = f"input and biases need not add up to the score behind {_listed(curved, CURVED)}"
     return [_caveat(told, INSTEAD)] if curved else []
 
 

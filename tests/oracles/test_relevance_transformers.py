@@ -131,6 +131,25 @@ def test_with_attention_as_constant_and_no_biases_the_sum_is_kept_at_every_stage
     assert all(value == pytest.approx(e.score, rel=1e-6) for value in kept.values()), kept
 
 
+@pytest.mark.parametrize("pool", [
+    lambda looks, v: (looks.unsqueeze(2) * v).sum(1), lambda looks, v: torch.einsum("bn,bnd->bd", looks, v),
+    lambda looks, v: (looks.unsqueeze(1) @ v).squeeze(1),
+], ids=["product", "einsum", "matmul"])
+def test_attention_that_pools_tokens_is_a_constant_too(pool: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Weights over tokens are a vector per row, as scores of classes are: only their use tells them apart."""
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.v, self.asks, self.head = nn.Linear(6, 8), nn.Linear(6, 1), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(pool(self.asks(x).squeeze(2).softmax(1), self.v(x)))
+
+    net, x = settled(Pooled(), dtype=F64), normal(1, 5, 6, dtype=F64)
+    looks = net.asks(x)[0].softmax(0)
+    close(ours(net, x, composite="cp_lrp"), x[0] * looks * (net.head.weight[1] @ net.v.weight), 1e-9)
+
+
 # -- attention however it is computed
 
 @pytest.mark.parametrize("composite", ["attnlrp", "cp_lrp"])

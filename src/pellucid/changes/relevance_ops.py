@@ -149,22 +149,31 @@ def multiply(trace: Trace, call: Call) -> Any:
     if len(call.live) < 2:
         return call.run()
     x, y = call.tensors
-    mine, others = ((trace.marks.of(t) or Mark()).gate for t in (x, y))
     a = x.clone() if call.in_place else x
-    b = a if y is x else y
+    return _written(call, x, torch.mul(*_shared(trace, call, (x, y), (a, a if y is x else y))))
+
+
+def _shared(trace: Trace, call: Call, known: tuple[Tensor, Tensor], factors: tuple[Tensor, Tensor]
+            ) -> tuple[Tensor, Tensor]:
+    """Two factors, of which as much is known as of `known`: each with half the way back, or the gate with none."""
+    (mine, others), (a, b) = (_gate(trace, t) for t in known), factors
     if mine == others:
-        found = torch.mul(factor(a), factor(b))
-    else:
-        found = torch.mul(trace.constant(a, call), b) if mine > others else torch.mul(a, trace.constant(b, call))
-    return _written(call, x, found)
+        return factor(a), factor(b)
+    return (trace.constant(a, call), b) if mine > others else (a, trace.constant(b, call))
+
+
+def _gate(trace: Trace, value: Tensor) -> int:
+    return (trace.marks.of(value) or Mark()).gate
 
 
 def added_product(trace: Trace, call: Call) -> Any:
     """A value and a product; of a quotient what is divided by is constant."""
     if call.name == "addcdiv" and 2 in call.live:
         return call.over(2)(trace.constant(call.tensors[2], call))
-    both = {1, 2} <= set(call.live)
-    return call.over(1, 2)(factor(call.tensors[1]), factor(call.tensors[2])) if both else call.run()
+    if not {1, 2} <= set(call.live):
+        return call.run()
+    both = call.tensors[1], call.tensors[2]
+    return call.over(1, 2)(*_shared(trace, call, both, both))
 
 
 def divide(trace: Trace, call: Call) -> Any:
@@ -176,11 +185,16 @@ def divide(trace: Trace, call: Call) -> Any:
 
 
 def product(trace: Trace, call: Call) -> Any:
-    """Matrix products: with a weight a layer, with a constant linear, of several values equal parts to each."""
+    """Matrix products: with a weight a layer, with a constant linear, of several values equal parts to each.
+
+    Where attention is a constant, so are weights over a single vector's entries, which may be no attention elsewhere.
+    """
     added = int(call.name in BIASED)
     factors = [k for k in call.live if k >= added]
     if len(factors) > 1:
-        return call.over(*factors)(*(factor(call.tensors[k], len(factors)) for k in factors))
+        some = [k for k in factors if not (trace.whole and _gate(trace, call.tensors[k]) == 2)] or factors
+        return call.over(*factors)(*(factor(call.tensors[k], len(some)) if k in some
+                                     else trace.constant(call.tensors[k], call) for k in factors))
     if len(call.tensors) != 2 + added or not factors or (added and 0 in call.live):
         return call.run()
     (at,), other = factors, 2 * added + 1 - factors[0]

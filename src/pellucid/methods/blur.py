@@ -65,8 +65,8 @@ async def blur_ig(
     error. The values sum to f(x) - f(L(sigma)): that score is the baseline's, and another baseline is not looked
     at. Raises `method.unfit` where there are no rows and columns.
 
-    The paper takes equal steps of σ, of which most go where nothing happens any more, and its authors' code a dark
-    frame around the picture, which grows into it with σ.
+    The authors' code takes equal steps of σ, of which most go where nothing happens any more, and a dark frame around
+    the picture, which grows into it with σ.
     """
     check(steps, tolerance, limit)
     widest, x = _widest(case, sigma), case.x

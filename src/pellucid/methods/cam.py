@@ -171,18 +171,18 @@ async def eigen_cam(
 
 
 @method(
-    asks="gradient", paper="arXiv:2008.00299", gives="map", needs=[Need.PLACES],
+    asks="gradient", means="strength", paper="arXiv:2008.00299", gives="map", needs=[Need.PLACES],
     formula="as eigen_cam, of g · a in place of a", cost="1 forward pass, and the gradient behind the layer",
     use="as hires_cam with less noise: the strongest pattern in what speaks for the score",
-    avoid="maps of which the first component holds little (details: variance)",
+    avoid="signs, which are about the mean place; maps of which the first component holds little (details: variance)",
 )
 async def eigen_grad_cam(
     case: Case, *, layer: str | tuple[str, ...] = AUTO, grid: tuple[int, ...] | None = None
 ) -> Estimate:
     """The strongest pattern over places in activation times gradient.
 
-    As eigen_cam, of g_c a_c. The sign is that in which the map grows with Σ_c g_c a_c, so that what is
-    positive speaks for the score. `layer` and `grid` as in grad_cam.
+    As eigen_cam, of g_c a_c. The sign is that in which the map grows with Σ_c g_c a_c: a place above zero speaks
+    more for the score, or less against it, than the mean place. `layer` and `grid` as in grad_cam.
     """
     async def one(name: str, its: Grid | None) -> tuple[Tensor, dict[str, Any]]:
         slope, seen = await together(case.gradient(case.here, wrt=name), case.reading(case.here, of=name))

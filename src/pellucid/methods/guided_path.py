@@ -38,7 +38,7 @@ async def guided_ig(
     if steps < 1 or anchors < 0 or not 0 < fraction <= 1 or not 0 <= max_dist <= 1:
         raise OptionError("option.value", f"steps={steps}, fraction={fraction}, max_dist={max_dist}, anchors={anchors}",
                           "steps from 1, a fraction above 0 and up to 1, a max_dist of 0 to 1, anchors from 0",
-                          "leave them out for what the authors take")
+                          "leave them out for the usual ones")
     x, baseline = case.x, case.baseline.expand_as(case.origin)
     parts, each = anchors + 1, math.ceil(steps / (anchors + 1))
     difference = (x - baseline).double()

@@ -26,7 +26,7 @@ TOLD = 32
     asks="score", paper="doi:10.1007/978-3-642-45494-3_7; doi:10.1007/BF01268161",
     laws=[Law.COMPLETE, Law.DUMMY, Law.LINEAR], coarse=True,
     formula="Shapley values over the orders in which every group comes in one piece",
-    cost="up to samples rows; about 4/3 n² rows for halves of halves where that is fewer, then exact",
+    cost="up to samples rows; about 3/4 n² rows for halves of halves where that is fewer, then exact",
     use="parts that belong together: phrases, regions, columns of one theme; many features at little cost",
     avoid="features that act across groups: what two of them do together is shared between their groups",
 )

@@ -20,7 +20,7 @@ from pellucid.words.site import Site
 @method(
     asks="gradient", paper="doi:10.1371/journal.pone.0130140", laws=[Law.DUMMY, Law.SYMMETRIC, Law.LINEAR],
     needs=[Need.RULES], formula="R_i = Σ_j x_i w_ij / (z_j + ε sign z_j) R_j, from R = f, by the rule of each layer",
-    cost="1 gradient, with up to four more products of each layer's weights",
+    cost="1 gradient, with up to eight more products of each layer's weights",
     use="deep networks, whose gradients are noisy: what spoke for and against the score, at the price of a gradient",
     avoid="models with operations that have no rule; where biases say much the values do not sum to the score",
 )
@@ -42,9 +42,10 @@ async def lrp(
     of the relevance that passes through each.
 
     BatchNorms are merged with the layer before them; what values are divided by (deviations, norms) is taken as
-    constant, and of two factors the one that came out of a sigmoid or tanh. Biases, and what an activation says of
-    zero, keep their share, so that the values need not sum to the score: a sigmoid passes on what is above ½, not all
-    of it. Only at the input of the model is there a first layer. Raises `method.unfit` at an operation without a rule.
+    constant, and of two factors the one that came out of a sigmoid, softmax or tanh. Biases, and what an activation
+    says of zero, keep their share, so that the values need not sum to the score: a sigmoid passes on what is above ½,
+    not all of it. Only at the input of the model is there a first layer. Raises `method.unfit` at an operation without
+    a rule.
     """
     rules = composed(
         "epsilon" if composite == AUTO else composite, convolution=convolution, dense=dense, attention=attention,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pellucid.numbers.estimate import Estimate
-from pellucid.numbers.sequential import excess, upcoming
+from pellucid.numbers.sequential import excess, upcoming, widened
 from pellucid.numbers.statistics import Welford
 from pellucid.words.case import Case
 
@@ -124,7 +124,10 @@ def _per_element(case: Case, found: Estimate) -> bool:
 async def replicated(
     mean: Mean | Variance, answers: Callable[[int, int], Awaitable[Sequence[Any]]], most: int, tolerance: float
 ) -> Estimate:
-    """The mean of answers first to stop, …, each an independent replicate, until its interval suffices."""
+    """The mean of answers first to stop, …, each an independent replicate, until its interval suffices.
+
+    The error that is told is widened: of few replicates the spread is itself uncertain.
+    """
     n, look = 0, min(LEAST, most) if tolerance > 0 else most
     while True:
         while n < look:
@@ -132,9 +135,8 @@ async def replicated(
             mean.add(await answers(n, stop))
             n = stop
         found = mean.estimate()
-        if tolerance == 0:
-            return found
-        far = excess(mean.measured(found.value), found.sampling, tolerance)
+        far = excess(mean.measured(found.value), found.sampling, tolerance) if tolerance > 0 else 0.0
         if far <= 1 or n >= most:
-            return found if far <= 1 else replace(found, notes=(*found.notes, "interval.wide"))
+            wide = ("interval.wide",) if far > 1 else ()
+            return replace(found, sampling=widened(found.sampling, n), notes=(*found.notes, *wide))
         look = upcoming(n, far, most)

@@ -15,7 +15,7 @@ from pellucid.numbers.coalitions import Pairs, shares
 from pellucid.numbers.estimate import Estimate
 from pellucid.numbers.orders import Orders, marginals
 from pellucid.numbers.regression import SummedRegression
-from pellucid.numbers.sequential import excess, upcoming, widened
+from pellucid.numbers.sequential import excess, upcoming
 from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.masks import FEW, Every, Paired, Prefixes
@@ -102,10 +102,8 @@ async def replicas(
     case: Case, pairs: Callable[[int, int], Awaitable[Sequence[Estimate]]], most: int, tolerance: float
 ) -> Estimate:
     """The mean over pairs of orders, at most so many and one at least; few of them tell their error less well."""
-    mean = Mean(case)
-    found = await replicated(mean, pairs, max(most, 1), tolerance)
-    few = ("samples.few",) if most < 2 else ()
-    return replace(found, sampling=widened(found.sampling, mean.values.n), notes=(*found.notes, *few))
+    found = await replicated(Mean(case), pairs, max(most, 1), tolerance)
+    return replace(found, notes=(*found.notes, "samples.few")) if most < 2 else found
 
 
 @method(
