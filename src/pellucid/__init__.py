@@ -11,6 +11,7 @@ from pellucid.version import __version__
 
 if TYPE_CHECKING:
     from pellucid.doctor import doctor
+    from pellucid.evaluate import evaluate
     from pellucid.explain import explain
     from pellucid.models.demo import samples
     from pellucid.models.image import ImagePreprocess
@@ -22,23 +23,30 @@ if TYPE_CHECKING:
     from pellucid.words.ask import together
     from pellucid.words.case import Case
     from pellucid.words.errors import PellucidError
+    from pellucid.words.evaluation import Evaluation
     from pellucid.words.explanation import Explanation
     from pellucid.words.method import Law, method
+    from pellucid.words.metric import Attribution, Measured, metric
     from pellucid.words.regions import box, region, similar
 
 _PLACES = {
+    "Attribution": "pellucid.words.metric",
     "Case": "pellucid.words.case",
+    "Evaluation": "pellucid.words.evaluation",
     "Explanation": "pellucid.words.explanation",
     "ImagePreprocess": "pellucid.models.image",
     "Law": "pellucid.words.method",
+    "Measured": "pellucid.words.metric",
     "PellucidError": "pellucid.words.errors",
     "Section": "pellucid.report.page",
     "Subject": "pellucid.models.subject",
     "box": "pellucid.words.regions",
     "doctor": "pellucid.doctor",
+    "evaluate": "pellucid.evaluate",
     "explain": "pellucid.explain",
     "load": "pellucid.models.sources",
     "method": "pellucid.words.method",
+    "metric": "pellucid.words.metric",
     "open": "pellucid.store.file",
     "region": "pellucid.words.regions",
     "report": "pellucid.report.page",

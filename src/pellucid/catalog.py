@@ -13,15 +13,19 @@ from typing import Any
 from torch import nn
 
 from pellucid.methods import captum
+from pellucid.words import metric as measures
 from pellucid.methods.captum_classes import NAMES, PREFIX
 from pellucid.words.errors import OptionError, nearest
 from pellucid.words.method import KNOWN, Card, Method, of
+from pellucid.words.metric import Metric
 
 OURS = (
     "gradients", "paths", "expected", "cam", "cam_scores", "fullgrad", "perturbation", "shapley", "owen",
     "interactions", "surrogate", "rise", "attention", "noise", "gates", "blur", "guided_path", "neurons", "relevance",
 )
 GROUP = "pellucid.methods"
+METRICS = ("curves", "complexity")
+METRIC_GROUP = "pellucid.metrics"
 
 ALIASES = {"gradient_shap": "expected_gradients"}
 """Methods that have a second name."""
@@ -43,6 +47,33 @@ def _load() -> None:
             found = point.load()
             if isinstance(found, Method):
                 KNOWN[point.name] = found
+
+
+def metrics() -> dict[str, Metric]:
+    """All metrics of this process by name; those of other packages are loaded by entry point."""
+    _load_metrics()
+    return dict(measures.KNOWN)
+
+
+@cache
+def _load_metrics() -> None:
+    for name in METRICS:
+        importlib.import_module(f"pellucid.metrics.{name}")
+    for point in entry_points(group=METRIC_GROUP):
+        if point.name not in measures.KNOWN:
+            found = point.load()
+            if isinstance(found, Metric):
+                measures.KNOWN[point.name] = found
+
+
+def find_metric(name: Any) -> Metric:
+    """The metric of a name, or the Metric that is given itself."""
+    if isinstance(name, Metric):
+        return name
+    known = metrics()
+    if not isinstance(name, str) or name.strip() not in known:
+        raise OptionError("metric.unknown", repr(name)[:60], "a metric's name", nearest(str(name), known))
+    return known[name.strip()]
 
 
 def compositions() -> dict[str, Any]:

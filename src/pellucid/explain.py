@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pellucid import catalog, fitness, judge
+from pellucid import catalog, fitness, judge, laying
 from pellucid.engine import memory
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
@@ -194,15 +194,7 @@ def _told(plan: Plan, result: _Result, tally: Tally, settings: Settings, sharing
     """The frozen record of what was found."""
     case, found = result.case, result.found
     target = tally.target_of(case)
-    place, elements = found.place, None
-    value = found.value.detach().cpu()
-    if place is None:
-        place = case.features
-        if value.shape == case.origin.shape and plan.method.card.gives == "elements":
-            elements, value = value, place.gather(value)
-    elif value.shape != place.shape and value.dim() == len(place.index.shape):
-        elements, value = value, place.gather(value)
-    values = value.reshape(place.shape)
+    values, place, elements = laying.found(found, case, plan.method)
     error = judge.error_of(found, place, values)
     residual = None
     if result.baseline is not None:
@@ -224,7 +216,7 @@ def _told(plan: Plan, result: _Result, tally: Tally, settings: Settings, sharing
         result.baseline, residual, plan.subject.labels, {}, Verdict((*result.fit, *verdict.findings)), evidence,
         recipe(plan, target, settings),
         Provenance(plan.subject, plan.seed, now), plan.method.card.paper, plan.method.summary, plan.example.shown,
-        plan.ordinal, dict(found.details), _means(plan))
+        plan.ordinal, dict(found.details), _means(plan), plan.kept(tally, case.carrier))
 
 
 def _means(plan: Plan) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid import catalog
 from pellucid.choices import choose
-from pellucid.engine.settings import Settings
+from pellucid.engine.settings import Settings, Tally
 from pellucid.models.subject import Example, Subject
 from pellucid.words import target as targets
 from pellucid.words.case import Carrier, Case
@@ -39,6 +40,29 @@ class Plan:
     seed: int
     ordinal: int
     reading: float
+
+    def kept(self, tally: Tally, carrier: Carrier) -> Asked:
+        """How this was asked, without holding the model."""
+        found = tally.frozen.get(carrier, {}).get(self.target.key, self.target)
+        return Asked(replace(self, subject=replace(self.subject, module=NOBODY), target=found),
+                     weakref.ref(self.subject.module))
+
+
+NOBODY = nn.Identity()
+"""Stands where a model stood."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A plan that was carried out, its target settled; the model is there as long as somebody else holds it."""
+
+    plan: Plan
+    module: Callable[[], nn.Module | None]
+
+    def again(self) -> Plan | None:
+        """The plan on its model, None where that is gone."""
+        module = self.module()
+        return None if module is None else replace(self.plan, subject=replace(self.plan.subject, module=module))
 
 
 def planned(subject: Subject, example: Example, name: str | Method | None, target: Any, features: Any, baseline: Any,

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid.words.evaluation import Evaluation
     from pellucid.words.explanation import Explanation
 
 PLACES = {
@@ -13,30 +14,45 @@ PLACES = {
     "text": ("pellucid.views.drawing", "text"),
     "plot": ("pellucid.views.figure", "plot"),
     "save": ("pellucid.store.file", "save"),
+    "evaluation": ("pellucid.views.evaluation", "draw"),
+    "evaluation_text": ("pellucid.views.evaluation", "text"),
+    "comparison": ("pellucid.views.comparison", "draw"),
+    "comparison_text": ("pellucid.views.comparison", "text"),
 }
 """Which function does what, by module and name; looked up when first used."""
 
 
-def _call(what: str, *args: Any, **options: Any) -> Any:
+def call(what: str, *args: Any, **options: Any) -> Any:
+    """Whatever stands under this name."""
     module, name = PLACES[what]
     return getattr(importlib.import_module(module), name)(*args, **options)
 
 
 def draw(explanation: Explanation, **options: Any) -> str:
     """One SVG."""
-    return _call("draw", explanation, **options)
+    return call("draw", explanation, **options)
 
 
 def text(explanation: Explanation, **options: Any) -> str:
     """Plain text for a terminal or a screen reader."""
-    return _call("text", explanation, **options)
+    return call("text", explanation, **options)
 
 
 def plot(explanation: Explanation, **options: Any) -> Any:
     """A matplotlib figure."""
-    return _call("plot", explanation, **options)
+    return call("plot", explanation, **options)
 
 
 def save(explanation: Explanation, path: Any, *, input: bool) -> None:
     """One file."""
-    _call("save", explanation, path, input=input)
+    call("save", explanation, path, input=input)
+
+
+def evaluation(evaluated: Evaluation, **options: Any) -> str:
+    """One SVG of the metrics of an explanation."""
+    return call("evaluation", evaluated, **options)
+
+
+def evaluation_text(evaluated: Evaluation, **options: Any) -> str:
+    """The same for a terminal or a screen reader."""
+    return call("evaluation_text", evaluated, **options)

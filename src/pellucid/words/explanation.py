@@ -135,7 +135,8 @@ class Explanation:
     `residual` is sum(values) - (score - baseline_score) for methods that are complete. `details` are what
     else the method says, by name: a number, text, or pairs of a name and a number (a surrogate's fit, the
     relevance that every layer kept). `means` says what a value is: an `effect` on the score, how strongly the
-    score reacts (`reaction`), or a `strength` that is no part of the score.
+    score reacts (`reaction`), or a `strength` that is no part of the score. `asked` is how it came about, so that
+    it can be evaluated; it is kept in memory only, and does not hold the model.
     """
 
     values: Tensor
@@ -159,6 +160,7 @@ class Explanation:
     ordinal: int = 0
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     means: str = "effect"
+    asked: Any = None
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as an array."""

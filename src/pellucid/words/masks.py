@@ -251,3 +251,27 @@ def _grids(cells: int, down: int, across: int, kept: float, seed: int, block: in
     grids = (torch.rand(BLOCK, cells, cells, generator=generator) < kept).float()
     rows, columns = (torch.randint(0, cell, (BLOCK,), generator=generator) for cell in (down, across))
     return grids, rows, columns
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Features in an order: mask j keeps the first counts[j] of them, or, with `kept` False, all but these.
+
+    `ranks` (n,) gives each feature its place, 0 first. Equal only to itself.
+    """
+
+    ranks: Tensor
+    counts: tuple[int, ...]
+    kept: bool = True
+
+    @property
+    def n(self) -> int:
+        return len(self.counts)
+
+    @property
+    def key(self) -> Hashable:
+        return self
+
+    def block(self, features: Features, start: int, stop: int) -> Tensor:
+        cut = torch.tensor(self.counts[start:stop])[:, None]
+        return self.ranks < cut if self.kept else self.ranks >= cut

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import enum
-import inspect
-import numbers
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pellucid.words.case import Case
-from pellucid.words.errors import OptionError, nearest
-
-PLAIN = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "text", "None": "None"}
-"""Types of options that are checked by what their annotation says; others are the method's own to check."""
+from pellucid.words.declared import Declared, parts
+from pellucid.words.errors import OptionError
 
 ASKS = ("score", "gradient", "reading", "foreign")
 """The questions, by name."""
@@ -83,54 +79,19 @@ Prepare = Callable[[Case, Mapping[str, Any]], Case]
 
 
 @dataclass(frozen=True, eq=False)
-class Method:
+class Method(Declared):
     """A named method: calling it with a case starts the conversation.
 
     `prepare` moves the case before anything is asked, the scores beside the values included: a contrast
     changes the target, a method with a way of its own where that begins.
     """
 
-    name: str
-    run: Callable[..., Coroutine[Any, Any, Any]]
     card: Card
-    doc: str = ""
-    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    annotations: Mapping[str, Any] = field(default_factory=dict[str, Any])
     prepare: Prepare = lambda case, options: case
 
     def __call__(self, case: Case, **options: Any) -> Coroutine[Any, Any, Any]:
         settled = self.settle(options)
         return self.run(self.prepare(case, settled), **settled)
-
-    def settle(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options with their defaults; a name the method does not have is an error."""
-        for name in options:
-            if name not in self.defaults:
-                raise OptionError("option.unknown", f"option {name!r} for {self.name}",
-                                  ", ".join(self.defaults) or "no options", nearest(name, self.defaults))
-        return {**self.defaults, **{name: self._fitting(name, value) for name, value in options.items()}}
-
-    def _fitting(self, name: str, value: Any) -> Any:
-        """An option's value, if it is of a type that its annotation names; numpy's numbers become Python's."""
-        said = self.annotations.get(name, "")
-        wanted = (said.__name__ if isinstance(said, type) else str(said)).replace(" ", "").split("|")
-        if not set(wanted) <= set(PLAIN):
-            return value
-        if not isinstance(value, bool | int | float):
-            if isinstance(value, numbers.Integral):
-                value = int(value)
-            elif isinstance(value, numbers.Real):
-                value = float(value)
-        kind = "None" if value is None else type(value).__name__
-        if kind in wanted or (kind == "int" and "float" in wanted):
-            return value
-        raise OptionError("option.value", f"{name}={value!r}", " or ".join(PLAIN[w] for w in wanted),
-                          f"write for example {name}={self.defaults.get(name)!r}, which is what is taken if left out")
-
-    @property
-    def summary(self) -> str:
-        """The first line of the method's description."""
-        return self.doc.strip().partition("\n")[0]
 
 
 KNOWN: dict[str, Method] = {}
@@ -175,7 +136,4 @@ def method(
 
 def of(fn: Callable[..., Coroutine[Any, Any, Any]], card: Card) -> Method:
     """A coroutine over a case as a method that stands in no catalogue."""
-    options = [p for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return Method(fn.__name__, fn, card, inspect.getdoc(fn) or "",
-                  {p.name: None if p.default is p.empty else p.default for p in options},
-                  {p.name: p.annotation for p in options})
+    return Method(card=card, **parts(fn))
