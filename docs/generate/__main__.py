@@ -9,7 +9,8 @@ if __name__ == "__main__":
     import torchvision_repair  # pyright: ignore[reportMissingImports]
 
     torchvision_repair.repair()
-    from docs.generate import catalogue, grid
+    from docs.generate import catalogue, grid, metrics
 
     catalogue.write()
     grid.write()
+    metrics.write()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pellucid import catalog
-from pellucid.engine import memory
+from pellucid.engine import interrupt, memory
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
 from pellucid.engine.settings import Settings, Tally
@@ -21,7 +21,7 @@ from pellucid.models.subject import Subject
 from pellucid.plan import Asked, Plan, case_of, planned
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError, PellucidError, nearest
-from pellucid.words.evaluation import Evaluation, Measurement
+from pellucid.words.evaluation import Evaluation
 from pellucid.words.explanation import Evidence, Explanation, Finding, Verdict
 from pellucid.words.features import Features
 from pellucid.words.method import AUTO
@@ -32,11 +32,12 @@ USUAL = ("deletion", "insertion", "sparseness")
 """What is measured if nothing is asked for by name."""
 
 
+@interrupt.between_passes
 @torch.inference_mode(False)
 @torch.no_grad()
 @memory.named("to evaluate the explanation")
 def evaluate(
-    e: Explanation,
+    e: Any,
     subject: Subject | nn.Module | None = None,
     x: Any = None,
     metrics: Any = None,
@@ -53,37 +54,73 @@ def evaluate(
     precision: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
-) -> Evaluation:
-    """How far does this explanation say what the model does?
+) -> Any:
+    """How far does an explanation say what the model does?
 
-    `subject` and `x` are needed for an explanation that was opened from a file, or whose model is gone. `metrics` is
-    a name, a list of names or of `Metric`s, or `"all"`; some usual ones if left out. `features` is what is switched
-    off: the explanation's own features, for a map the pixels; `baseline` what stands in its place, the explanation's
-    own if left out. Beside every metric stand `controls` attributions that know nothing (the same values at other
-    places), so that a number means something: its `p` is how often they do as well. Metrics that draw are run
-    `replicates` times, and so are values that have an error; intervals hold at `level`. `seed` and the options from
-    `budget` on are as in `explain`. All others are options of the metrics; each goes to those that have it.
+    `e` is an Explanation, or what `explain` returned for several inputs or methods: the same list or dictionary of
+    `Evaluation`s comes back, measured in shared passes, with errors where they were. `subject` and `x` are needed
+    for one that was opened from a file, or whose model is gone. `metrics` is a name, a list of names or of
+    `Metric`s, or `"all"`; some usual ones if left out. `features` is what is switched off: the explanation's own
+    features, for a map the pixels; `baseline` what stands in its place, the explanation's own if left out.
+
+    Beside every metric stand `controls` attributions that know nothing (the same values at other places), so that a
+    number means something: its `p` is how often they do as well. Metrics that draw are run `replicates` times, and
+    so are values that have an error; intervals hold at `level`. `seed` and the options from `budget` on are as in
+    `explain`. All others are options of the metrics; each goes to those that have it.
 
     Raises a PellucidError for a metric or option that does not exist, and `evaluate.input` where the model or the
-    input must be given. A metric that does not fit this explanation is told in `unfit`; the others are measured.
+    input must be given. A metric that does not fit an explanation is told in its `unfit`; the others are measured.
     """
-    if not isinstance(e, Explanation):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError("evaluate.explanation", f"a {type(e).__name__}", "an Explanation", "pass what explain() returned")
     if controls < 0 or replicates < 2 or not 0 < level < 1:
         raise OptionError("option.value", f"controls={controls}, replicates={replicates}, level={level}",
-                          "controls from 0, replicates from 2, a level between 0 and 1", "leave them out for the usual ones")
-    plan = again(e, subject, x)
-    chosen = bound(named(metrics), options)
-    plan = replace(plan, layout=plan.layout if features is None else features,
-                   baseline=plan.baseline if baseline is None else baseline)
+                          "controls from 0, replicates from 2, a level between 0 and 1", "leave them out")
+    chosen, given = bound(named(metrics), options), features is not None
+    many, plans = _explanations(e), list[Plan]()
+    for one in many:
+        plan = again(one, subject, x)
+        plans.append(replace(plan, layout=features if given else plan.layout,
+                             baseline=plan.baseline if baseline is None else baseline))
     settings = Settings(None if budget is None else size(budget), chunk, strict, progress, False, precision)
-    asked = Judge([(m, settled(m, o, plan)) for m, o in chosen], controls, replicates, level, seed)
-    shared: dict[Any, Any] = {"device": device_of(plan.subject.module, [])}
-    (found,), tally = run(plan.subject.module, [_conversation(plan, e, asked, features is not None, shared)],
-                          facts=plan.subject.facts, settings=settings)
-    if isinstance(found, PellucidError):
-        raise found
-    return told(e, found, plan.subject.name, tally)
+    made: dict[int, Any] = {}
+    for model in dict.fromkeys(p.subject.module for p in plans):
+        mine = [(one, p) for one, p in zip(many, plans, strict=True) if p.subject.module is model]
+        shared: dict[Any, Any] = {"device": device_of(model, [])}
+        jobs = [_conversation(p, one, Judge([(m, settled(m, o, p)) for m, o in chosen], controls, replicates, level,
+                                            seed), given, shared) for one, p in mine]
+        found, tally = run(model, jobs, facts=mine[0][1].subject.facts, settings=settings)
+        for (one, plan), judged_ in zip(mine, found, strict=True):
+            made[id(one)] = judged_ if isinstance(judged_, PellucidError) else told(
+                one, judged_, plan.subject.name, tally)
+    return _answered(e, made)
+
+
+def _explanations(e: Any) -> list[Explanation]:
+    """Every explanation in what `explain` returned."""
+    if isinstance(e, Explanation):
+        return [e]
+    if isinstance(e, PellucidError):
+        return []
+    if isinstance(e, Mapping | list | tuple):
+        return [one for part in (e.values() if isinstance(e, Mapping) else e) for one in _explanations(part)]
+    raise OptionError("evaluate.explanation", f"a {type(e).__name__}", "an Explanation, or several",
+                      "pass what explain() returned")
+
+
+def _answered(e: Any, made: Mapping[int, Any]) -> Any:
+    """The same list or dictionary with evaluations in it; a single one that failed raises."""
+    if isinstance(e, Explanation):
+        if isinstance(made[id(e)], PellucidError):
+            raise made[id(e)]
+        return made[id(e)]
+    if isinstance(e, PellucidError):
+        return e
+    if isinstance(e, Mapping):
+        return {name: _within(part, made) for name, part in e.items()}
+    return [_within(part, made) for part in e]
+
+
+def _within(part: Any, made: Mapping[int, Any]) -> Any:
+    return made[id(part)] if isinstance(part, Explanation) else _answered(part, made)
 
 
 async def _conversation(plan: Plan, e: Explanation, asked: Judge, given: bool, shared: dict[Any, Any]) -> Judged:
@@ -143,10 +180,10 @@ def again(e: Explanation, subject: Subject | nn.Module | None, x: Any) -> Plan:
 
 def _replayed(e: Explanation, subject: Subject, x: Any) -> Plan:
     if not e.recipe.replayable:
-        raise OptionError("evaluate.recipe", "a recipe that could not be written down", "an explanation from this process",
-                          "explain again, then evaluate(e)")
+        raise OptionError("evaluate.recipe", "a recipe that could not be written down",
+                          "an explanation from this process", "explain again, then evaluate(e)")
     many = subject.split(x)
-    example = subject.read(x if many is None else many[0])
+    example = subject.read(x if many is None else many[min(e.ordinal, len(many) - 1)])
     choices = dict(e.recipe)
     for name in ("precision", "strict"):
         choices.pop(name, None)
@@ -193,7 +230,8 @@ def told(e: Explanation, found: Judged, model: str, tally: Tally | None = None) 
     evidence = Evidence() if tally is None else Evidence(
         passes=tally.passes, forwards=tally.forwards, rows=tally.rows, seconds=tally.seconds, chunk=tally.chunk,
         isolation=tally.isolation, twin=tally.twin, agreement=dict(tally.agreement))
-    return Evaluation(found.measurements, e.method, e.target, model, Verdict(findings), evidence, found.unfit, e.ordinal)
+    return Evaluation(found.measurements, e.method, e.target, model, Verdict(findings), evidence, found.unfit,
+                      e.ordinal)
 
 
 ALPHA = 0.05

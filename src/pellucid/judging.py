@@ -79,6 +79,16 @@ async def _tried(job: Awaitable[Any]) -> Any:
         return error
 
 
+async def _defined(metric: Metric, case: Case, shown: Attribution, options: Mapping[str, Any]) -> Measured | None:
+    """A metric of values beside the explanation's own, which may be such that it has no number."""
+    try:
+        return await metric.run(case, shown, **options)
+    except PellucidError as error:
+        if error.code != "metric.degenerate":
+            raise
+        return None
+
+
 async def _measured(
     case: Case, shown: Attribution, error: Tensor | None, metric: Metric, options: Mapping[str, Any], asked: Judge
 ) -> tuple[Measurement, tuple[str, ...]]:
@@ -87,18 +97,18 @@ async def _measured(
     unsure = error is not None and bool((error > 0).any())
     seeded = replace(case, seed=asked.seed)
     jobs = [metric.run(seeded, shown, **options)]
-    jobs += [metric.run(seeded, _control(shown, shape, asked.seed, k), **options) for k in range(controls)]
+    jobs += [_defined(metric, seeded, _control(shown, shape, asked.seed, k), options) for k in range(controls)]
     # Within their error values are others with the same right; their metric's spread is not made less by averaging.
     drawn = [replace(shown, values=shown.values + error * _normal(shown.values, asked.seed, k))
              for k in range(asked.replicates)] if unsure and error is not None else []
-    jobs += [metric.run(seeded, d, **options) for d in drawn]
-    first, *others = await together(*jobs)
-    measured, within = first, others[controls:]
+    jobs += [_defined(metric, seeded, d, options) for d in drawn]
+    measured, *others = await together(*jobs)
+    beside, within = ([m for m in part if m is not None] for part in (others[:controls], others[controls:]))
     own, freedom, value = measured.error, math.inf, measured.value
     if own is None:
-        more = await together(*(metric.run(replace(case, seed=asked.seed + k), shown, **options)
+        more = await together(*(_defined(metric, replace(case, seed=asked.seed + k), shown, options)
                                 for k in range(1, asked.replicates)))
-        runs = torch.tensor([measured.value, *(m.value for m in more)], dtype=torch.float64)
+        runs = torch.tensor([measured.value, *(m.value for m in more if m is not None)], dtype=torch.float64)
         value = float(runs.mean())
         if len(runs) > 1:
             own, freedom = float(runs.std()) / math.sqrt(len(runs)), len(runs) - 1
@@ -107,8 +117,8 @@ async def _measured(
         own = None if own is None else math.hypot(own, spread)
         freedom = min(freedom, len(within))
     made = Measurement(
-        metric.name, value, own, card.better, card.kind, tuple(c.value for c in others[:controls]), freedom,
-        asked.level, measured.curve, tuple(c.curve for c in others[:controls] if c.curve), measured.axes,
+        metric.name, value, own, card.better, card.kind, tuple(c.value for c in beside), freedom,
+        asked.level, measured.curve, tuple(c.curve for c in beside if c.curve), measured.axes,
         metric.summary, card.paper, dict(options), dict(measured.details))
     return made, measured.notes
 
