@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pellucid.doctor import doctor
     from pellucid.evaluate import evaluate
     from pellucid.explain import explain
+    from pellucid.look import look
     from pellucid.models.demo import samples
     from pellucid.models.image import ImagePreprocess
     from pellucid.models.module import wrap
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pellucid.words.errors import PellucidError
     from pellucid.words.evaluation import Evaluation
     from pellucid.words.explanation import Explanation
+    from pellucid.words.look import Look
     from pellucid.words.method import Law, method
     from pellucid.words.metric import Attribution, Measured, metric
     from pellucid.words.regions import box, region, similar
@@ -45,6 +47,8 @@ _PLACES = {
     "evaluate": "pellucid.evaluate",
     "explain": "pellucid.explain",
     "load": "pellucid.models.sources",
+    "look": "pellucid.look",
+    "Look": "pellucid.words.look",
     "method": "pellucid.words.method",
     "metric": "pellucid.words.metric",
     "open": "pellucid.store.file",

@@ -18,6 +18,8 @@ PLACES = {
     "evaluation_text": ("pellucid.views.evaluation", "text"),
     "comparison": ("pellucid.views.comparison", "draw"),
     "comparison_text": ("pellucid.views.comparison", "text"),
+    "look": ("pellucid.views.look", "draw"),
+    "look_text": ("pellucid.views.look", "text"),
 }
 """Which function does what, by module and name; looked up when first used."""
 

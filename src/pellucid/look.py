@@ -1,0 +1,304 @@
+"""The verb: look(model, x, layers), what the network saw at any layers, in one pass; of a set, as it streams by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.changes.attending import ATTENTION
+from pellucid.changes.attentions import sites as attention_sites
+from pellucid.choices import stages
+from pellucid.choices.places import Places, named, shape_of
+from pellucid.engine import interrupt, memory
+from pellucid.engine.passes import Heard
+from pellucid.engine.run import attentions, run, surveyed
+from pellucid.engine.settings import Settings, Tally
+from pellucid.explain import wrapped
+from pellucid.models.subject import Example, Subject
+from pellucid.numbers.activity import FIGURES, Contribution, Figures, Running, Spectrum, Spread, ranked
+from pellucid.words.ask import Ask, Each, together
+from pellucid.words.case import Case
+from pellucid.words.errors import LayerError, OptionError, PellucidError, nearest
+from pellucid.words.explanation import Evidence, Finding, Shown
+from pellucid.words.features import units
+from pellucid.words.look import Look, Seen
+from pellucid.words.points import AsIs
+from pellucid.words.site import Site
+from pellucid.words.size import size
+from pellucid.words.target import read
+
+TOGETHER = 32
+"""Inputs alive at once: a set streams by in lots of so many."""
+
+ENDS: dict[str, tuple[float, float]] = {
+    "Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0), "Softmax": (0.0, 1.0), "ReLU6": (0.0, 6.0), "Hardsigmoid": (0.0, 1.0),
+    "Hardtanh": (-1.0, 1.0), "Softsign": (-1.0, 1.0),
+}
+"""Where the values of bounded activations end."""
+
+RANKS = ("activation", "variance", "attribution")
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A layer that is looked at: its site, how its value lies, and the ends of its range."""
+
+    name: str
+    site: Site
+    shape: tuple[int, ...]
+    kind: str
+    axis: int
+    grid: tuple[int, ...] | None = None
+    before: int = 0
+    ends: tuple[float, float] | None = None
+
+    @property
+    def places(self) -> int:
+        """How many values a channel has in one row."""
+        return math.prod(self.shape) // self.shape[self.axis] if self.axis >= 0 else 1
+
+    def figures(self) -> list[Each]:
+        """What is asked of every input: FIGURES, and what only places tell."""
+        asked: list[Each] = [Each(Figures(self.axis, self.ends))]
+        if self.places > 1:
+            asked.append(Each(Spread(self.axis)))
+        if self.places > 1 and self.kind == "places":
+            asked.append(Each(Spectrum(self.axis)))
+        return asked
+
+
+@dataclass(eq=False)
+class _Kept:
+    """What is held of a set while it streams by."""
+
+    running: dict[str, Running] = field(default_factory=dict[str, Running])
+    values: dict[str, list[Tensor]] = field(default_factory=dict[str, list[Tensor]])
+    maps: list[dict[str, Tensor]] = field(default_factory=list[dict[str, Tensor]])
+    shown: list[Shown] = field(default_factory=list[Shown])
+    scores: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    agreement: float | None = None
+    failed: dict[int, Finding] = field(default_factory=dict[int, Finding])
+    inputs: int = 0
+
+
+@interrupt.between_passes
+@torch.inference_mode(False)
+@torch.no_grad()
+@memory.named("to look at the layers")
+def look(
+    subject: Subject | nn.Module,
+    x: Any,
+    layers: str | Sequence[str] = "stages",
+    *,
+    rank: str = "activation",
+    keep: int = 8,
+    target: Any = None,
+    budget: int | str | None = None,
+    chunk: int | None = None,
+    precision: str = "exact",
+    progress: Callable[[int, int], None] | None = None,
+) -> Look:
+    """What did the network see?
+
+    `x` is one input, a list, or anything that is gone through once, such as a data loader's batches: a set streams by,
+    figures of it are kept, and whole values of the first `keep` inputs only. `layers` is `"stages"` (the parts that the
+    model is made of), `"attention"`, a layer's name, or a list of these; `"layer:attention"` means that layer's
+    attention. Channels are ordered by `rank`: mean square (`activation`), `variance`, or `attribution` (gradient times
+    activation of `target`, by size, for the inputs that are kept). `budget`, `chunk`, `precision` and `progress` are as
+    in `explain`; with the usual `exact` the values are what the layers say, bit for bit.
+
+    Raises `layer.unknown` with the nearest names for a layer that does not exist, `layer.not_reached` for one that is
+    never called, `layer.no_tensor` for one without a tensor, and an input's own error if it is the only one.
+    """
+    subject = subject if isinstance(subject, Subject) else wrapped(subject)
+    if rank not in RANKS:
+        raise OptionError("option.value", f"rank={rank!r}", ", ".join(RANKS), nearest(str(rank), RANKS))
+    if keep < 0:
+        raise OptionError("option.value", f"keep={keep}", "0 or more inputs", "leave it out for 8")
+    settings = Settings(None if budget is None else size(budget), chunk, False, progress, False, precision)
+    alone, inputs = _inputs(subject, x)
+    kept, chosen, tally = _Kept(), None, Tally()
+    passes = forwards = 0
+    seconds = 0.0
+    while lot := list(islice(inputs, TOGETHER)):
+        examples: list[tuple[int, Example]] = []
+        for raw in lot:
+            try:
+                examples.append((kept.inputs, subject.read(raw)))
+            except PellucidError as error:
+                if alone:
+                    raise
+                kept.failed[kept.inputs] = _told(error)
+            kept.inputs += 1
+        if not examples:
+            continue
+        if chosen is None:
+            chosen = _chosen(subject, examples[0][1], layers)
+        whole = max(keep - len(kept.shown), 0)
+        jobs = [_looked(e, subject, *chosen, whole=k < whole, by=rank, target=target)
+                for k, (_, e) in enumerate(examples)]
+        found, tally = run(subject.module, jobs, facts=subject.facts, settings=settings)
+        passes, forwards, seconds = passes + tally.passes, forwards + tally.forwards, seconds + tally.seconds
+        for (number, example), result in zip(examples, found, strict=True):
+            if isinstance(result, PellucidError):
+                if alone:
+                    raise result
+                kept.failed[number] = _told(result)
+            else:
+                result(kept, example.shown)
+    if chosen is None:
+        raise OptionError("input.empty", f"{len(kept.failed)} inputs that could not be read" if kept.failed
+                          else "nothing to look at", "at least one input", "see the inputs' own errors")
+    evidence = Evidence(passes=passes, forwards=forwards, seconds=seconds, chunk=tally.chunk, isolation=tally.isolation,
+                        rows_interact=tally.interact, twin=tally.twin)
+    seen = {layer.name: _seen(layer, kept, rank) for layer in chosen[0]}
+    return Look(seen, tuple(kept.maps), kept.agreement, kept.inputs - len(kept.failed), subject.name, tuple(kept.shown),
+                evidence, kept.failed)
+
+
+def _inputs(subject: Subject, x: Any) -> tuple[bool, Iterator[Any]]:
+    """Whether there is a single input, and all of them one by one; batches are taken apart."""
+    if isinstance(x, Iterator) or (isinstance(x, Iterable) and not isinstance(x, Tensor | str | bytes | Mapping | list
+                                                                              | tuple) and _batched(x)):
+        return False, (one for batch in x for one in _apart(subject, batch))
+    many = subject.split(x)
+    return many is None, iter([x] if many is None else many)
+
+
+def _batched(x: Any) -> bool:
+    """True for a data loader, or what is gone through like one."""
+    return (hasattr(x, "__iter__") and hasattr(x, "dataset")) or hasattr(x, "__next__")
+
+
+def _apart(subject: Subject, batch: Any) -> Iterator[Any]:
+    """A batch's inputs; of (inputs, labels) the inputs."""
+    inputs = batch[0] if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[0], Tensor) else batch
+    many = subject.split(inputs)
+    yield from [inputs] if many is None else many
+
+
+def _told(error: PellucidError) -> Finding:
+    return Finding(error.code, "warn", f"{error.found}; expected {error.expected}", error.do)
+
+
+def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]) -> tuple[list[_Layer], list[Site]]:
+    """The layers and the attentions that are looked at."""
+    wanted = [layers] if isinstance(layers, str) else list(layers)
+    calls = surveyed(subject.module, example.carrier, subject.facts)
+    names: list[str] = []
+    heads: list[Site] = []
+    for name in wanted:
+        if name == "stages":
+            names += stages.stages(subject, example)[0]
+        elif name == ATTENTION or Site.parse(name).part == ATTENTION:
+            heads += _attentions(subject, example, name)
+        else:
+            names.append(name)
+    here = Places(subject, example)
+    return [_layer(subject, here, name, calls) for name in dict.fromkeys(names)], list(dict.fromkeys(heads))
+
+
+def _attentions(subject: Subject, example: Example, name: str) -> list[Site]:
+    found = attention_sites(attentions(subject.module, example.carrier, subject.facts))
+    if not found:
+        raise LayerError("layer.no_attention", f"{subject.name}, which computes no softmax over keys",
+                         "a model with attention", "name layers instead")
+    return [Site.parse(n) for n in found] if name == ATTENTION else [Site.parse(name)]
+
+
+def _layer(subject: Subject, here: Places, name: str, calls: list[Heard]) -> _Layer:
+    """A layer by name, and how its value lies."""
+    site = Site.parse(name)
+    mine = [c for c in calls if c.layer == site.layer and c.call == (site.call or c.call)]
+    known = {n for n, _ in subject.module.named_modules() if n}
+    if not mine and site.layer not in known:
+        raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, known))
+    if not mine:
+        raise LayerError("layer.not_reached", f"{site}, which this forward never reaches", "a layer that is called",
+                         nearest(site.layer, {named(c, calls) for c in calls if c.layer}))
+    call = mine[-1]
+    shape = tuple(call.shapes.get(site.part, ())) or shape_of(call)
+    laid = here.laid(call) if not site.part else None
+    ends = ENDS.get(call.kind)
+    if laid is not None and len(shape) >= 2:
+        axis = 0 if laid.grid is None else len(shape) - 1
+        kind = "places" if len(laid.size) == 2 and len(shape) == 3 else "tokens"
+        return _Layer(name, site, shape, kind, axis, laid.grid if len(shape) == 2 and len(laid.size) == 2 else None,
+                      laid.before, ends)
+    if len(shape) == 3:
+        return _Layer(name, site, shape, "places", 0, ends=ends)
+    if len(shape) == 2:
+        return _Layer(name, site, shape, "tokens", 1, ends=ends)
+    return _Layer(name, site, shape, "units", -1, ends=ends)
+
+
+Put = Callable[[_Kept, Shown], None]
+
+
+async def _looked(example: Example, subject: Subject, layers: list[_Layer], heads: list[Site], *, whole: bool,
+                  by: str, target: Any) -> Put:
+    """The conversation about one input: figures of every layer, and whole values where they are kept."""
+    x = example.x if example.x is not None else torch.zeros(())
+    goal = read(target, subject.labels)
+    case = Case(example.carrier, x, x, units(tuple(x.shape)), goal, example.site)
+    figures = [Ask("reading", case, AsIs(), layer.site, each) for layer in layers for each in layer.figures()]
+    values = [case.own(of=layer.site) for layer in layers] if whole else []
+    answers = await together(*figures, *values)
+    # A question of its own: with gradients a pass may take other kernels, and values would differ in the last bit.
+    scores = await together(*(Ask("gradient", case, AsIs(), layer.site, Each(Contribution(layer.axis), layer.site))
+                              for layer in layers)) if whole and by == "attribution" else []
+    maps, apart = await _written_down(case, heads) if whole else ({}, None)
+
+    def put(kept: _Kept, shown: Shown) -> None:
+        given = iter(answers)
+        for layer in layers:
+            told = [next(given)[0] for _ in layer.figures()]
+            kept.running.setdefault(layer.name, Running(layer.places)).add(
+                told[0], told[2] if len(told) > 2 else None, told[1] if len(told) > 1 else None)
+        for layer, value in zip(layers, given, strict=True) if whole else ():
+            kept.values.setdefault(layer.name, []).append(value[0].cpu())
+        for layer, score in zip(layers, scores, strict=False):
+            kept.scores[layer.name] = kept.scores.get(layer.name, 0.0) + score[0].cpu().double()
+        if whole:
+            kept.shown.append(shown)
+            if heads:
+                kept.maps.append(maps)
+                kept.agreement = max(kept.agreement or 0.0, apart or 0.0)
+
+    return put
+
+
+async def _written_down(case: Case, heads: list[Site]) -> tuple[dict[str, Tensor], float | None]:
+    """Every attention's probabilities, and how far the layers that hold them say the same without."""
+    if not heads:
+        return {}, None
+    around = [Site(layer) for layer in dict.fromkeys(s.layer for s in heads) if layer not in ("", ".")]
+    found = await together(*(case.own(of=s) for s in heads), *(case.own(of=s) for s in around))
+    plain = await together(*(case.own(of=s) for s in around))
+    apart = max((_distance(a, b) for a, b in zip(found[len(heads) :], plain, strict=True)), default=None)
+    return {_spelled(s): f[0].cpu() for s, f in zip(heads, found, strict=False)}, apart
+
+
+def _spelled(site: Site) -> str:
+    """An attention's layer, without the part that says that it is one."""
+    return str(replace(site, part=""))
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    scale = float(b.double().norm())
+    return float((a.double() - b.double()).norm()) / scale if scale else 0.0
+
+
+def _seen(layer: _Layer, kept: _Kept, rank: str) -> Seen:
+    running = kept.running[layer.name]
+    channels = torch.stack([running.column(name) if name != "variance" else running.variance for name in FIGURES], -1)
+    order = ranked(channels, rank, kept.scores.get(layer.name))
+    return Seen(layer.name, layer.kind, layer.shape, layer.axis, running.rows,
+                tuple(kept.values.get(layer.name, ())), layer.grid, layer.before, channels, tuple(order), rank,
+                running.profile(), (float(running.least.min()), float(running.most.max())))

@@ -1,0 +1,103 @@
+"""What a network saw, layer by layer: maps, figures of every layer, attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from pellucid.words import draw
+from pellucid.words.explanation import Evidence, Finding, Shown
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One layer over the inputs that were looked at.
+
+    `kind` is places (channels over rows and columns), tokens (channels over tokens) or units; `shape` is of one
+    row as the model says it, `axis` where its channels are. `values` are those of the first inputs, bit for bit as the
+    layer said them; `grid` how tokens lie over a picture, `before` how many stand before them. `channels` (channels, 7)
+    are FIGURES over all inputs (pellucid.numbers.activity), `order` the channels with the strongest first, by
+    `ranked_by`. `profile` are the layer's own figures: mean, spread, least, most; `sparsity` (share of zeros), `dead`
+    (share of channels that never change), `saturated` (share of values at an end of a bounded range), `rank` (how
+    many directions channels take over places), `rank over inputs`, `fine` (share of variance in fine detail).
+    `scale` are the least and the largest value over all inputs, which drawings share.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    axis: int
+    inputs: int
+    values: tuple[Tensor, ...] = ()
+    grid: tuple[int, ...] | None = None
+    before: int = 0
+    channels: Tensor | None = None
+    order: tuple[int, ...] = ()
+    ranked_by: str = "activation"
+    profile: Mapping[str, float] = field(default_factory=dict[str, float])
+    scale: tuple[float, float] = (0.0, 0.0)
+
+    def maps(self, example: int = 0, top: int | None = None) -> Tensor:
+        """The strongest channels of an input as maps (top, rows, columns), or (top, tokens) without rows."""
+        v = self.values[example].movedim(self.axis, 0) if self.axis >= 0 else self.values[example].flatten()[:, None]
+        chosen = v[list(self.order[:top])]
+        return chosen[:, self.before :].unflatten(1, self.grid) if self.grid and chosen.dim() == 2 else chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Look(Mapping[str, Seen]):
+    """Layers by name, in the order in which they ran, and attention.
+
+    `attention` maps an attention's layer to (heads, queries, keys) for the first input, or (windows, heads, queries,
+    keys); `attentions` is the same for each input that is kept. `agreement` is how far the layers' outputs with
+    attention written down were from those of the model's own operation, relative. `failed` says of inputs that could
+    not be looked at why.
+    """
+
+    seen: Mapping[str, Seen] = field(default_factory=dict[str, Seen])
+    attentions: Sequence[Mapping[str, Tensor]] = ()
+    agreement: float | None = None
+    inputs: int = 0
+    model: str = ""
+    shown: Sequence[Shown] = ()
+    evidence: Evidence = field(default_factory=Evidence)
+    failed: Mapping[int, Finding] = field(default_factory=dict[int, Finding])
+
+    @property
+    def attention(self) -> Mapping[str, Tensor]:
+        """Of the first input, by layer."""
+        return self.attentions[0] if self.attentions else {}
+
+    def __getitem__(self, name: str) -> Seen:
+        return self.seen[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.seen)
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame of the profile, a row per layer (pandas is imported when asked)."""
+        import pandas as pd
+
+        return pd.DataFrame([{"layer": s.name, "kind": s.kind, "shape": s.shape, **s.profile}
+                             for s in self.seen.values()])
+
+    def svg(self, **options: Any) -> str:
+        """The drawing as one SVG."""
+        return draw.call("look", self, **options)
+
+    def text(self, **options: Any) -> str:
+        """The drawing as plain text."""
+        return draw.call("look_text", self, **options)
+
+    def _repr_html_(self) -> str:
+        return draw.call("look", self)
+
+    def __repr__(self) -> str:
+        some = ", ".join(list(self.seen)[:4]) or ", ".join(list(self.attention)[:4])
+        return f"Look({self.inputs} inputs; {some})"
