@@ -20,11 +20,13 @@ from pellucid.engine.passes import Heard
 from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
+from pellucid.methods.attention import gated
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.activity import FIGURES, Contribution, Figures, Running, Spectrum, Spread, ranked
+from pellucid.numbers.ranks import spearman
 from pellucid.words.ask import Ask, Each, together
 from pellucid.words.case import Case
-from pellucid.words.errors import LayerError, OptionError, PellucidError, nearest
+from pellucid.words.errors import LayerError, OptionError, PellucidError, TargetError, nearest
 from pellucid.words.explanation import Evidence, Finding, Shown
 from pellucid.words.features import units
 from pellucid.words.look import Look, Seen
@@ -82,6 +84,7 @@ class _Kept:
     maps: list[dict[str, Tensor]] = field(default_factory=list[dict[str, Tensor]])
     shown: list[Shown] = field(default_factory=list[Shown])
     scores: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    agreed: dict[str, float] = field(default_factory=dict[str, float])
     agreement: float | None = None
     failed: dict[int, Finding] = field(default_factory=dict[int, Finding])
     inputs: int = 0
@@ -158,8 +161,8 @@ def look(
     evidence = Evidence(passes=passes, forwards=forwards, seconds=seconds, chunk=tally.chunk, isolation=tally.isolation,
                         rows_interact=tally.interact, twin=tally.twin)
     seen = {layer.name: _seen(layer, kept, rank) for layer in chosen[0]}
-    return Look(seen, tuple(kept.maps), kept.agreement, kept.inputs - len(kept.failed), subject.name, tuple(kept.shown),
-                evidence, kept.failed)
+    return Look(seen, tuple(kept.maps), kept.agreed, kept.agreement, kept.inputs - len(kept.failed), subject.name,
+                tuple(kept.shown), evidence, kept.failed)
 
 
 def _inputs(subject: Subject, x: Any) -> tuple[bool, Iterator[Any]]:
@@ -253,7 +256,7 @@ async def _looked(example: Example, subject: Subject, layers: list[_Layer], head
     # A question of its own: with gradients a pass may take other kernels, and values would differ in the last bit.
     scores = await together(*(Ask("gradient", case, AsIs(), layer.site, Each(Contribution(layer.axis), layer.site))
                               for layer in layers)) if whole and by == "attribution" else []
-    maps, apart = await _written_down(case, heads) if whole else ({}, None)
+    maps, agreed, apart = await _written_down(case, heads) if whole else ({}, {}, None)
 
     def put(kept: _Kept, shown: Shown) -> None:
         given = iter(answers)
@@ -270,19 +273,33 @@ async def _looked(example: Example, subject: Subject, layers: list[_Layer], head
             if heads:
                 kept.maps.append(maps)
                 kept.agreement = max(kept.agreement or 0.0, apart or 0.0)
+                kept.agreed = kept.agreed or agreed
 
     return put
 
 
-async def _written_down(case: Case, heads: list[Site]) -> tuple[dict[str, Tensor], float | None]:
-    """Every attention's probabilities, and how far the layers that hold them say the same without."""
+async def _written_down(case: Case, heads: list[Site]) -> tuple[dict[str, Tensor], dict[str, float], float | None]:
+    """Every attention's probabilities, how far each agrees with what spoke for the score, and how far the layers that
+    hold them say the same without."""
     if not heads:
-        return {}, None
+        return {}, {}, None
     around = [Site(layer) for layer in dict.fromkeys(s.layer for s in heads) if layer not in ("", ".")]
     found = await together(*(case.own(of=s) for s in heads), *(case.own(of=s) for s in around))
     plain = await together(*(case.own(of=s) for s in around))
     apart = max((_distance(a, b) for a, b in zip(found[len(heads) :], plain, strict=True)), default=None)
-    return {_spelled(s): f[0].cpu() for s, f in zip(heads, found, strict=False)}, apart
+    maps = {_spelled(s): f[0].cpu() for s, f in zip(heads, found, strict=False)}
+    try:
+        spoke = await together(*(Ask("gradient", case, AsIs(), s, Each(gated, s)) for s in heads))
+    except TargetError:  # a model without a score (an encoder) has attention all the same
+        return maps, {}, apart
+    agreed = {name: _agreement(maps[name].mean(-3), g[0].cpu()) for name, g in zip(maps, spoke, strict=True)}
+    return maps, {k: v for k, v in agreed.items() if v is not None}, apart
+
+
+def _agreement(looked: Tensor, spoke: Tensor) -> float | None:
+    """How far the ranks of where queries looked agree with those of what spoke for the score, where any did."""
+    used = spoke.amax(-1) > 0
+    return spearman(looked[used].flatten(), spoke[used].flatten()) if bool(used.any()) else None
 
 
 def _spelled(site: Site) -> str:

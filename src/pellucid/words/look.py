@@ -52,13 +52,16 @@ class Look(Mapping[str, Seen]):
     """Layers by name, in the order in which they ran, and attention.
 
     `attention` maps an attention's layer to (heads, queries, keys) for the first input, or (windows, heads, queries,
-    keys); `attentions` is the same for each input that is kept. `agreement` is how far the layers' outputs with
+    keys); `attentions` is the same for each input that is kept. Attention alone is no attribution: `agreed` says by
+    layer how far the ranks of where the first input's tokens looked agree with what of it spoke for the score
+    (gradient times attention), 1 for the same order, 0 for none. `agreement` is how far the layers' outputs with
     attention written down were from those of the model's own operation, relative. `failed` says of inputs that could
     not be looked at why.
     """
 
     seen: Mapping[str, Seen] = field(default_factory=dict[str, Seen])
     attentions: Sequence[Mapping[str, Tensor]] = ()
+    agreed: Mapping[str, float] = field(default_factory=dict[str, float])
     agreement: float | None = None
     inputs: int = 0
     model: str = ""
