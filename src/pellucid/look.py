@@ -102,6 +102,7 @@ def look(
     rank: str = "activation",
     keep: int = 8,
     target: Any = None,
+    beside: bool = True,
     budget: int | str | None = None,
     chunk: int | None = None,
     precision: str = "exact",
@@ -113,8 +114,9 @@ def look(
     figures of it are kept, and whole values of the first `keep` inputs only. `layers` is `"stages"` (the parts that the
     model is made of), `"attention"`, a layer's name, or a list of these; `"layer:attention"` means that layer's
     attention. Channels are ordered by `rank`: mean square (`activation`), `variance`, or `attribution` (gradient times
-    activation of `target`, by size, for the inputs that are kept). `budget`, `chunk`, `precision` and `progress` are as
-    in `explain`; with the usual `exact` the values are what the layers say, bit for bit.
+    activation of `target`, by size, for the inputs that are kept). `beside` says beside attention how far it agrees
+    with gradient times attention, which takes a gradient; without it a look is a forward. `budget`, `chunk`,
+    `precision` and `progress` are as in `explain`; with the usual `exact` values are what the layers say, bit for bit.
 
     Raises `layer.unknown` with the nearest names for a layer that does not exist, `layer.not_reached` for one that is
     never called, `layer.no_tensor` for one without a tensor, and an input's own error if it is the only one.
@@ -144,7 +146,8 @@ def look(
         if chosen is None:
             chosen = _chosen(subject, examples[0][1], layers)
         whole = max(keep - len(kept.shown), 0)
-        jobs = [_looked(e, subject, *chosen, whole=k < whole, by=rank, target=target)
+        jobs = [_looked(e, subject, *chosen[:2], whole=k < whole, by=rank, beside=beside,
+                        target=target)
                 for k, (_, e) in enumerate(examples)]
         found, tally = run(subject.module, jobs, facts=subject.facts, settings=settings)
         passes, forwards, seconds = passes + tally.passes, forwards + tally.forwards, seconds + tally.seconds
@@ -162,7 +165,7 @@ def look(
                         rows_interact=tally.interact, twin=tally.twin)
     seen = {layer.name: _seen(layer, kept, rank) for layer in chosen[0]}
     return Look(seen, tuple(kept.maps), kept.agreed, kept.agreement, kept.inputs - len(kept.failed), subject.name,
-                tuple(kept.shown), evidence, kept.failed)
+                tuple(kept.shown), *chosen[2], evidence, kept.failed)
 
 
 def _inputs(subject: Subject, x: Any) -> tuple[bool, Iterator[Any]]:
@@ -190,8 +193,9 @@ def _told(error: PellucidError) -> Finding:
     return Finding(error.code, "warn", f"{error.found}; expected {error.expected}", error.do)
 
 
-def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]) -> tuple[list[_Layer], list[Site]]:
-    """The layers and the attentions that are looked at."""
+def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]
+            ) -> tuple[list[_Layer], list[Site], tuple[tuple[int, ...] | None, int]]:
+    """The layers and the attentions that are looked at, and how the tokens of a picture lie over it."""
     wanted = [layers] if isinstance(layers, str) else list(layers)
     calls = surveyed(subject.module, example.carrier, subject.facts)
     names: list[str] = []
@@ -204,7 +208,10 @@ def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]) -> 
         else:
             names.append(name)
     here = Places(subject, example)
-    return [_layer(subject, here, name, calls) for name in dict.fromkeys(names)], list(dict.fromkeys(heads))
+    made = [_layer(subject, here, name, calls) for name in dict.fromkeys(names)]
+    laid = next((found for c in calls if heads and here.picture and len(shape_of(c)) == 2
+                 and (found := here.laid(c)) is not None and found.before), None)
+    return made, list(dict.fromkeys(heads)), (laid.grid, laid.before) if laid is not None else (None, 0)
 
 
 def _attentions(subject: Subject, example: Example, name: str) -> list[Site]:
@@ -245,7 +252,7 @@ Put = Callable[[_Kept, Shown], None]
 
 
 async def _looked(example: Example, subject: Subject, layers: list[_Layer], heads: list[Site], *, whole: bool,
-                  by: str, target: Any) -> Put:
+                  by: str, beside: bool, target: Any) -> Put:
     """The conversation about one input: figures of every layer, and whole values where they are kept."""
     x = example.x if example.x is not None else torch.zeros(())
     goal = read(target, subject.labels)
@@ -256,7 +263,7 @@ async def _looked(example: Example, subject: Subject, layers: list[_Layer], head
     # A question of its own: with gradients a pass may take other kernels, and values would differ in the last bit.
     scores = await together(*(Ask("gradient", case, AsIs(), layer.site, Each(Contribution(layer.axis), layer.site))
                               for layer in layers)) if whole and by == "attribution" else []
-    maps, agreed, apart = await _written_down(case, heads) if whole else ({}, {}, None)
+    maps, agreed, apart = await _written_down(case, heads, subject.facts, beside) if whole else ({}, {}, None)
 
     def put(kept: _Kept, shown: Shown) -> None:
         given = iter(answers)
@@ -278,16 +285,22 @@ async def _looked(example: Example, subject: Subject, layers: list[_Layer], head
     return put
 
 
-async def _written_down(case: Case, heads: list[Site]) -> tuple[dict[str, Tensor], dict[str, float], float | None]:
+async def _written_down(case: Case, heads: list[Site], facts: dict[Any, Any], beside: bool
+                        ) -> tuple[dict[str, Tensor], dict[str, float], float | None]:
     """Every attention's probabilities, how far each agrees with what spoke for the score, and how far the layers that
     hold them say the same without."""
     if not heads:
         return {}, {}, None
     around = [Site(layer) for layer in dict.fromkeys(s.layer for s in heads) if layer not in ("", ".")]
-    found = await together(*(case.own(of=s) for s in heads), *(case.own(of=s) for s in around))
-    plain = await together(*(case.own(of=s) for s in around))
-    apart = max((_distance(a, b) for a, b in zip(found[len(heads) :], plain, strict=True)), default=None)
-    maps = {_spelled(s): f[0].cpu() for s, f in zip(heads, found, strict=False)}
+    key = ("attention agrees", case.carrier.kind, tuple(heads))
+    asked = around if key not in facts else []
+    found = await together(*(case.own(of=s) for s in heads), *(case.own(of=s) for s in asked))
+    if asked:  # once for a kind of input: what writes attention down is the same for all of them
+        plain = await together(*(case.own(of=s) for s in around))
+        facts[key] = max((_distance(a, b) for a, b in zip(found[len(heads) :], plain, strict=True)), default=None)
+    apart, maps = facts.get(key), {_spelled(s): f[0].cpu() for s, f in zip(heads, found, strict=False)}
+    if not beside:
+        return maps, {}, apart
     try:
         spoke = await together(*(Ask("gradient", case, AsIs(), s, Each(gated, s)) for s in heads))
     except TargetError:  # a model without a score (an encoder) has attention all the same
@@ -316,6 +329,9 @@ def _seen(layer: _Layer, kept: _Kept, rank: str) -> Seen:
     running = kept.running[layer.name]
     channels = torch.stack([running.column(name) if name != "variance" else running.variance for name in FIGURES], -1)
     order = ranked(channels, rank, kept.scores.get(layer.name))
+    profile = running.profile()
+    if layer.ends is None:
+        del profile["saturated"]
     return Seen(layer.name, layer.kind, layer.shape, layer.axis, running.rows,
                 tuple(kept.values.get(layer.name, ())), layer.grid, layer.before, channels, tuple(order), rank,
-                running.profile(), (float(running.least.min()), float(running.most.max())))
+                profile, (float(running.least.min()), float(running.most.max())))

@@ -14,7 +14,7 @@ from pellucid.views.scale import Scale, scale_of
 from pellucid.views.svg import Element, el
 from pellucid.views.words import say
 from pellucid.views.writing import columns, em, number, signed, wrap
-from pellucid.words.explanation import Explanation
+from pellucid.words.explanation import Explanation, Shown
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +26,12 @@ SHARP = 800
 
 def picture(e: Explanation) -> Array | None:
     """The input as bytes (H, W, 3), where there is one."""
-    image = e.shown.image if e.shown else None
+    return picture_of(e.shown)
+
+
+def picture_of(shown: Shown | None) -> Array | None:
+    """What is shown of an input as bytes (H, W, 3), where it is a picture."""
+    image = shown.image if shown else None
     return image if image is not None and image.ndim == 3 and image.shape[2] == 3 and image.size else None
 
 

@@ -133,6 +133,30 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "apart reading": ("layer values by {d}", "层值相差 {d}"),
     "cosine": ("cosine of gradients {c}", "梯度余弦 {c}"),
     "yes": ("yes", "是"), "no": ("no", "否"), "none": ("none", "无"),
+    # what layers say
+    "looked": ("What {model} saw", "{model} 看到了什么"),
+    "looked at": ("{n} inputs", "{n} 个输入"), "looked at one": ("1 input", "1 个输入"),
+    "units": ("{n} units", "{n} 个单元"),
+    "layer": ("layer", "层"), "shape": ("shape", "形状"),
+    "layer mean": ("mean {value}", "均值 {value}"), "layer spread": ("spread {value}", "离散度 {value}"),
+    "layer sparsity": ("{value} at zero", "{value} 为零"),
+    "layer dead": ("{value} of channels never change", "{value} 的通道从不变化"),
+    "layer saturated": ("{value} at an end of the range", "{value} 到达值域端点"),
+    "layer rank": ("{value} directions", "{value} 个方向"),
+    "layer fine": ("{value} in fine detail", "{value} 在细节中"),
+    "short mean": ("mean", "均值"), "short spread": ("spread", "离散度"), "short sparsity": ("zeros", "零"),
+    "short dead": ("dead", "不变"), "short saturated": ("saturated", "饱和"), "short rank": ("rank", "秩"),
+    "short fine": ("fine", "细节"),
+    "attention": ("Attention", "注意力"),
+    "attention alone": ("Each query (down) with where it looked (across). Attention alone is no attribution: it does "
+                        "not know the score. How far it agrees with what of it spoke for the score stands beside it.",
+                        "每个查询（纵向）看向何处（横向）。仅凭注意力不是归因：它不知道得分。"
+                        "旁边标出它与真正支持得分的部分的一致程度。"),
+    "agrees": ("ranks agree to {r} with gradient × attention", "与 梯度 × 注意力 的秩一致度 {r}"),
+    "mean of heads": ("mean of heads", "各头均值"), "head": ("head {n}", "头 {n}"),
+    "class token": ("Where the class token looked, over the picture", "类别词元看向画面的何处"),
+    "matrices": ("Every query and every key", "全部查询与键"), "bits each": ("{n} bits", "{n} 比特"),
+    "bits": ("spread of each head: {list} bits", "各头的分散度：{list} 比特"),
     "font": ("Chinese letters need a font: install Noto Sans CJK", "中文需要字体：请安装 Noto Sans CJK"),
 }  # fmt: skip
 """Key → (English, Chinese)."""

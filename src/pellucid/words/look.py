@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,8 @@ class Look(Mapping[str, Seen]):
     inputs: int = 0
     model: str = ""
     shown: Sequence[Shown] = ()
+    grid: tuple[int, ...] | None = None
+    before: int = 0
     evidence: Evidence = field(default_factory=Evidence)
     failed: Mapping[int, Finding] = field(default_factory=dict[int, Finding])
 
@@ -73,6 +76,13 @@ class Look(Mapping[str, Seen]):
     def attention(self) -> Mapping[str, Tensor]:
         """Of the first input, by layer."""
         return self.attentions[0] if self.attentions else {}
+
+    def over_picture(self, attention: Tensor) -> Tensor | None:
+        """Where the class token looked, over the picture: (heads, rows, columns); None where there is no such token."""
+        if self.grid is None or not self.before or attention.dim() != 3:
+            return None
+        patches = attention[:, 0, self.before :]
+        return patches.unflatten(1, self.grid) if patches.shape[1] == math.prod(self.grid) else None
 
     def __getitem__(self, name: str) -> Seen:
         return self.seen[name]

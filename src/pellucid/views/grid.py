@@ -1,0 +1,82 @@
+"""Small pictures side by side: feature maps, attention by head, on one scale that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.views import palette, png
+from pellucid.views.frame import line
+from pellucid.views.heat import Array, panel
+from pellucid.views.svg import Element, el
+from pellucid.views.writing import clip, number
+
+LEAST, MOST = 56.0, 120.0
+"""Pixels across a tile."""
+
+FINEST = 160
+"""A larger map is averaged down to this before it is embedded: a tile is no larger."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A map, what stands below it, and what a script or a reader of the source finds."""
+
+    values: Array
+    name: str
+    told: str = ""
+
+
+def tiles(some: Sequence[Tile], limit: float, x: float, y: float, width: float, *, least: float = LEAST
+          ) -> tuple[list[Element], float]:
+    """Tiles in rows as wide as there is room for, full colour at ±limit; also the y below the last row."""
+    if not some:
+        return [], y
+    gap = 10.0
+    most = max(1, min(len(some), int((width + gap) // (least + gap))))
+    across = -(-len(some) // -(-len(some) // most))  # as many rows as it takes, all of one length
+    size = min((width - gap * (across - 1)) / across, MOST)
+    nodes, tallest = list[Element](), 0.0
+    for k, tile in enumerate(some):
+        if k and k % across == 0:
+            y, tallest = y + tallest + 24, 0.0
+        at = x + (k % across) * (size + gap)
+        tall = size * min(max(tile.values.shape[0] / tile.values.shape[1], 0.12), 1.6)
+        tallest = max(tallest, tall)
+        nodes.append(el("rect", x=at, y=y, width=size, height=tall, class_="well"))
+        nodes.append(panel(png.data_uri(palette.rgba(shrunk(tile.values), limit)), at, y, size, tall, True, tile.name))
+        nodes.append(line(clip(tile.name, size / 11), at, y + tall + 12, 10, "soft"))
+        if tile.told and size >= 72:
+            nodes.append(line(tile.told, at + size, y + tall + 12, 10, "soft tab", text_anchor="end"))
+    return nodes, y + tallest + 24
+
+
+def shrunk(values: Array) -> Array:
+    """A map no larger than a tile shows, averaged block by block; values that are not finite stay out."""
+    step = -(-max(values.shape) // FINEST)
+    if step == 1:
+        return values
+    rows, columns = (s // step * step for s in values.shape)
+    cut = values[:rows, :columns].reshape(rows // step, step, columns // step, step)
+    return np.nanmean(cut, (1, 3))
+
+
+def scale_bar(limit: float, x: float, y: float, width: float, prefix: str, *, least: float | None = None
+              ) -> list[Element]:
+    """The colours of all tiles, with the numbers at both ends."""
+    low = -limit if least is None else least
+    steps = 48
+    stops = list[Element]()
+    for i in range(steps + 1):
+        r, g, b, a = palette.rgba(np.array(low + (limit - low) * i / steps), limit)
+        stops.append(el("stop", offset=f"{i / steps:.4f}", stop_color=f"#{r:02x}{g:02x}{b:02x}",
+                        stop_opacity=f"{a / 255:.3f}"))
+    return [
+        el("defs", el("linearGradient", *stops, id=prefix)),
+        el("rect", x=x, y=y, width=width, height=8, rx=2, class_="well"),
+        el("rect", x=x, y=y, width=width, height=8, rx=2, fill=f"url(#{prefix})"),
+        line(number(low), x, y + 20, 10, "soft tab"),
+        line(number(limit), x + width, y + 20, 10, "soft tab", text_anchor="end"),
+    ]

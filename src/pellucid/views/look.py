@@ -1,0 +1,188 @@
+"""What a network saw: its layers' strongest maps and figures, and where each head of its attention looked."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from pellucid.views.frame import Sheet, line, lines, sheet_style
+from pellucid.views.grid import Tile, scale_bar, tiles
+from pellucid.views.heat import Array, panel, picture_of
+from pellucid.views.png import data_uri, fit
+from pellucid.views.svg import Element, Markup, el
+from pellucid.views.words import say
+from pellucid.views.writing import columns, number, pad, visible, wrap
+from pellucid.words.errors import OptionError
+from pellucid.words.look import Look, Seen
+
+TOLD = ("mean", "spread", "sparsity", "dead", "saturated", "rank", "fine")
+"""Figures of a layer that are shown, where it has them."""
+
+SHARES = {"sparsity", "dead", "saturated", "fine"}
+
+
+def draw(look: Look, *, lang: str = "en", width: float = 720, top: int = 12, example: int = 0, theme: str = "auto",
+         id: str = "") -> Markup:
+    """One SVG: a row of maps for each layer, the strongest `top` channels of input number `example`, and heads.
+
+    `width`, `theme` and `id` are as in `Explanation.svg`. Raises `option.value` for an input that was not kept.
+    """
+    if not 320 <= width <= 2000 or top < 1 or theme not in ("auto", "light", "dark"):
+        raise OptionError("option.value", f"width={width}, top={top}, theme={theme!r}",
+                          "320 to 2000 pixels, 1 or more channels, 'auto', 'light' or 'dark'", "leave them out")
+    if not 0 <= example < max(len(look.shown), 1):
+        raise OptionError("option.value", f"example={example}", f"0 to {max(len(look.shown) - 1, 0)}: whole values are "
+                          "kept of the first inputs", "look again with a larger keep=")
+    prefix = id or "k" + hashlib.sha256(repr((look, lang, width, example)).encode()).hexdigest()[:10]
+    sheet = Sheet(float(width), lang, prefix, top)
+    nodes, y = _head(look, sheet, example)
+    for k, seen in enumerate(look.values()):
+        made, y = _layer(seen, sheet, y + 14, example, f"{prefix}-{k}")
+        nodes += made
+    if look.attentions:
+        made, y = _attention(look, sheet, y + 14, example)
+        nodes += made
+    height = round(y + sheet.margin)
+    title, told = say(lang, "looked", model=look.model), " ".join(_spoken(look, lang))
+    return el(
+        "svg", el("title", title, id=f"{prefix}-t"), el("desc", told, id=f"{prefix}-d"), sheet_style(prefix, theme),
+        el("rect", x=0.5, y=0.5, width=sheet.width - 1, height=height - 1, rx=12, class_="ground"), *nodes,
+        xmlns="http://www.w3.org/2000/svg", id=prefix, role="img", lang=lang,
+        aria_labelledby=f"{prefix}-t {prefix}-d", width=sheet.width, height=height,
+        viewBox=f"0 0 {sheet.width:g} {height}").markup()
+
+
+def _head(look: Look, sheet: Sheet, example: int) -> tuple[list[Element], float]:
+    """The question, and the input where it is a picture or a text."""
+    x, y = sheet.margin, sheet.margin + 22
+    nodes, y = lines(sheet.say("looked", model=look.model), x, y, 22, sheet.inner, "strong", 1.25, most=2)
+    nodes.append(line(_inputs(look, sheet.lang), x, y - 2, 13, "soft"))
+    y += 14
+    shown = look.shown[example] if look.shown else None
+    image = picture_of(shown)
+    if image is not None:
+        tall = 96.0 * min(max(image.shape[0] / image.shape[1], 0.3), 1.6)
+        nodes.append(panel(data_uri(fit(image, 200)), x, y, 96.0, tall, max(image.shape[:2]) < 96))
+        y += tall + 10
+    elif shown is not None and shown.text:
+        made, y = lines(visible(shown.text, 400), x, y + 10, 13, sheet.inner, "", most=3)
+        nodes += made
+    return nodes, y
+
+
+def _layer(seen: Seen, sheet: Sheet, y: float, example: int, prefix: str) -> tuple[list[Element], float]:
+    """A layer's name, its figures, and its strongest channels as maps."""
+    x = sheet.margin
+    nodes = [el("path", d=f"M{x:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"),
+             line(visible(seen.name, 80), x, y + 22, 14, "strong"),
+             line(" × ".join(map(str, seen.shape)), x + sheet.inner, y + 22, 12, "soft tab", text_anchor="end")]
+    made, y = lines(figures(seen, sheet.lang), x, y + 40, 12, sheet.inner, "soft")
+    nodes += made
+    if example >= len(seen.values):
+        return nodes, y
+    limit = max(abs(seen.scale[0]), abs(seen.scale[1])) or 1.0
+    some = [Tile(_flat(m.double().numpy()), f"#{c}") for c, m in zip(
+        seen.order[: sheet.top], seen.maps(example, sheet.top), strict=True)]
+    if seen.kind == "units" or some[0].values.shape[0] * some[0].values.shape[1] == 1:
+        row = seen.values[example].double().flatten().numpy()[None, :256]
+        some = [Tile(row, sheet.say("units", n=row.shape[1]))]
+        made, y = tiles(some, limit, x, y + 2, sheet.inner, least=sheet.inner)
+    else:
+        made, y = tiles(some, limit, x, y + 2, sheet.inner)
+    return [*nodes, *made, *scale_bar(limit, x, y - 4, 150, prefix, least=0.0 if seen.scale[0] >= 0 else None)], y + 24
+
+
+def _inputs(look: Look, lang: str) -> str:
+    return say(lang, "looked at one" if look.inputs == 1 else "looked at", n=look.inputs)
+
+
+def _flat(values: Array) -> Array:
+    """A map as rows and columns; of tokens in a line one row."""
+    return values if values.ndim == 2 else values.reshape(1, -1)
+
+
+def _attention(look: Look, sheet: Sheet, y: float, example: int) -> tuple[list[Element], float]:
+    """Heads by layer: where each query (down) looked (across), what that is not, and how far it agrees with what is."""
+    x = sheet.margin
+    nodes = [el("path", d=f"M{x:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"),
+             line(sheet.say("attention"), x, y + 24, 16, "strong")]
+    made, y = lines(sheet.say("attention alone"), x, y + 44, 12.5, sheet.inner)
+    nodes += made
+    for name, value in look.attentions[example].items():
+        found = value.double().numpy()
+        heads = found if found.ndim == 3 else found.mean(0)
+        agreed = look.agreed.get(name) if example == 0 else None
+        told = sheet.say("agrees", r=f"{agreed:+.2f}") if agreed is not None else ""
+        nodes.append(line(visible(name, 80), x, y + 12, 13, "strong"))
+        nodes.append(line(told, x + sheet.inner, y + 12, 11.5, "soft tab", text_anchor="end"))
+        y += 20
+        over = look.over_picture(value)
+        if over is not None:
+            laid = over.double().numpy()
+            some = [Tile(laid.mean(0), sheet.say("mean of heads")),
+                    *(Tile(h, sheet.say("head", n=k + 1)) for k, h in enumerate(laid))]
+            nodes.append(line(sheet.say("class token"), x, y + 8, 11.5, "soft"))
+            made, y = tiles(some[: sheet.top + 1], float(laid.max()) or 1.0, x, y + 16, sheet.inner, least=84.0)
+            nodes += [*made, line(sheet.say("matrices"), x, y + 4, 11.5, "soft")]
+            y += 12
+        some = [Tile(heads.mean(0), sheet.say("mean of heads"))]
+        some += [Tile(h, sheet.say("head", n=k + 1), sheet.say("bits each", n=number(entropy(h), 2)))
+                 for k, h in enumerate(heads)]
+        made, y = tiles(some[: sheet.top + 1], float(np.percentile(heads, 99.5)) or 1.0, x, y, sheet.inner, least=84.0)
+        nodes += made
+    return nodes, y
+
+
+def entropy(attention: Array) -> float:
+    """Bits by which a head's queries spread over keys, in the mean."""
+    p = np.clip(attention, 1e-30, 1)
+    return float(-(p * np.log2(p)).sum(-1).mean())
+
+
+def figures(seen: Seen, lang: str) -> str:
+    """A layer's figures in a line."""
+    told = [say(lang, f"layer {k}", value=f"{v:.0%}" if k in SHARES else number(v))
+            for k in TOLD if (v := seen.profile.get(k)) is not None and not (k in ("dead", "saturated") and not v)]
+    return say(lang, "joint").join(told)
+
+
+def _spoken(look: Look, lang: str) -> list[str]:
+    said = [f"{s.name}: {figures(s, lang)}." for s in look.values()]
+    return [*said, *([say(lang, "attention alone")] if look.attentions else [])]
+
+
+def text(look: Look, *, lang: str = "en", width: int = 80) -> str:
+    """The same for a terminal: a table of figures, and of each head where it looked."""
+    if not 24 <= width <= 1000:
+        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
+    out = [*wrap(say(lang, "looked", model=look.model) + "  " + _inputs(look, lang), width, columns)]
+    rows = [_row(s) for s in look.values()]
+    if rows:
+        heads = [say(lang, "layer"), say(lang, "shape"), *(say(lang, f"short {k}") for k in TOLD)]
+        out += ["", *table([heads, *rows], width)]
+    if look.attentions:
+        out += ["", *wrap(say(lang, "attention alone"), width, columns)]
+        for name, value in look.attention.items():
+            found = value.double().numpy()
+            heads_ = found if found.ndim == 3 else found.mean(0)
+            agreed = look.agreed.get(name)
+            told = ", ".join(number(entropy(h), 2) for h in heads_)
+            ranks = f"  {say(lang, 'agrees', r=f'{agreed:+.2f}')}" if agreed is not None else ""
+            out += wrap(f"{visible(name, 80)}  {say(lang, 'bits', list=told)}{ranks}", width, columns)
+    for number_, finding in look.failed.items():
+        out += wrap(f"{say(lang, 'input')} {number_ + 1}: {finding.code}: {finding.reason}", width, columns)
+    return "\n".join(out) + "\n"
+
+
+def _row(seen: Seen) -> list[str]:
+    told = {k: seen.profile.get(k) for k in TOLD}
+    return [visible(seen.name, 60), " × ".join(map(str, seen.shape)),
+            *("" if v is None else f"{v:.0%}" if k in SHARES else number(v) for k, v in told.items())]
+
+
+def table(rows: list[list[str]], width: int) -> list[str]:
+    """Rows in columns as wide as what is in them; the last columns are left out where there is no room."""
+    wide = [max(columns(r[k]) for r in rows) for k in range(len(rows[0]))]
+    used = [k for k in range(len(wide)) if sum(wide[: k + 1]) + 2 * k <= width and any(r[k] for r in rows[1:])]
+    return ["  ".join(pad(r[k], wide[k], right=k > 1) for k in used).rstrip() for r in rows]
