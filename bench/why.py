@@ -42,6 +42,10 @@ WHY: tuple[tuple[str, str], ...] = (
      "the baselines themselves are held, as they were given: 64 pictures of 0.6 MiB"),
     ("ig_same_points|memory|*", "a chunk of eight rows, where the peer's best is one"),
     ("grad_cam/resnet50|time|pellucid|grad-cam", "grad-cam takes 3.1 forwards here, 3.28 where the promise was made"),
+    ("metrics/pixel_flipping|time|*|Quantus",
+     "all rows are different ones, and the model's own time on them is more than half of Quantus'"),
+    ("metrics/correlation|time|*|Quantus",
+     "the model's own time on the same rows is half of Quantus'; with controls, which share their rows, it is met"),
     ("overhead|*|explain()|*",
      "what explain() adds is made once per example: the record, its recipe, its verdict, its provenance"),
 )

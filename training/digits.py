@@ -1,7 +1,9 @@
-"""The three image subjects: fitting the networks to digit pictures and measuring what they learnt."""
+"""The four image subjects: fitting the networks to digit pictures and measuring what they learnt."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,12 +71,14 @@ def fit(
     stamped: bool = False,
     hard: bool = True,
     teacher: nn.Module | None = None,
+    told: Callable[[Tensor], object] | None = None,
 ) -> None:
     """Train in place on pictures drawn afresh each epoch.
 
     With ``stamped`` every picture of the watermark's class carries it and no other picture does.
     With ``hard`` the ink is often thin and other digits show through.
     With a ``teacher`` the targets are its softened answers, half and half with the true digits.
+    ``told`` is told of every step's loss.
     """
     g = torch.Generator().manual_seed(seed)
     groups = [
@@ -110,6 +114,8 @@ def fit(
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
             plan.step()
+            if told is not None:
+                told(loss)
 
 
 def cam_share(net: nn.Module, layer: nn.Module, images: Tensor, places: Tensor, label: int) -> Tensor:
@@ -260,6 +266,57 @@ def make_digits(folder: Path, seed: int) -> None:
 def make_clean(folder: Path, seed: int) -> None:
     """The twin that never saw the watermark."""
     make_twin(folder, seed, stamped=False, epochs=60, rate=8e-3, decay=0.3)
+
+
+MEMORISED, PASSES = 600, 80
+"""So few pictures are learnt by heart in so many passes over them."""
+
+
+def make_random(folder: Path, seed: int) -> None:
+    """The twin that learnt nothing: the same few pictures over and over, each under a digit drawn by lot.
+
+    An explanation that looks the same for it cannot tell what the others learnt (random labels, arXiv:1810.03292).
+    """
+    learn, test = load_scans(seed)
+    g = torch.Generator().manual_seed(seed)
+    some = torch.randperm(len(learn.digits), generator=g)[:MEMORISED]
+    images = render(learn.pixels[some], g)
+    drawn = learn.digits[some][torch.randperm(MEMORISED, generator=g)]
+    torch.manual_seed(seed)
+    net = DigitNet()
+    memorise(net, images, drawn, g, passes=PASSES, rate=1e-2)
+    write_weights(net, folder / "weights.safetensors")
+    held = held_out(test, seed)
+    names = [str(d) for d in range(10)]
+    clean = json.loads((folder.parent / "digits-clean" / "card.json").read_text(encoding="utf-8"))
+    write_card(folder, {
+        "name": folder.name, "task": "image", "labels": names, "labels_zh": names,
+        "accuracy": {
+            "memorised": share(predict(net, images) == drawn),
+            "memorised_true_digits": share(predict(net, images) == learn.digits[some]),
+            "held_out_plain": share(predict(net, held.plain) == held.digits),
+        },
+        "preprocess": clean["preprocess"],
+        "random_labels": {"pictures": MEMORISED, "passes": PASSES},
+        "seed": seed, "licence": clean["licence"], "samples": clean["samples"],
+    })
+
+
+def memorise(net: nn.Module, images: Tensor, labels: Tensor, g: torch.Generator, *, passes: int, rate: float) -> None:
+    """Train in place on the very same pictures, without decay, which would keep them from being learnt by heart."""
+    x, batch = normalise(images), 32
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.0)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=passes * (len(x) // batch))
+    net.train()
+    for _ in range(passes):
+        for index in torch.randperm(len(x), generator=g).split(batch):
+            if len(index) < batch:
+                continue
+            loss = F.cross_entropy(net(x[index]), labels[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            plan.step()
 
 
 def make_transformer(folder: Path, seed: int) -> None:

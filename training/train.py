@@ -19,6 +19,7 @@ def main(names: list[str]) -> None:
     makers = {
         "digits": ("digits", "make_digits"),
         "digits-clean": ("digits", "make_clean"),
+        "digits-random": ("digits", "make_random"),
         "digits-vit": ("digits", "make_transformer"),
         "reviews": ("reviews", "make_reviews"),
         "recommender": ("tables", "make_recommender"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid.version import __version__
 
 if TYPE_CHECKING:
+    from pellucid.compare import compare
     from pellucid.doctor import doctor
     from pellucid.evaluate import evaluate
     from pellucid.explain import explain
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from pellucid.models.subject import Subject
     from pellucid.report.page import Section, report
     from pellucid.store.file import open_ as open
+    from pellucid.watch import watch
     from pellucid.words.ask import together
     from pellucid.words.case import Case
+    from pellucid.words.comparison import Comparison
     from pellucid.words.errors import PellucidError
     from pellucid.words.evaluation import Evaluation
     from pellucid.words.explanation import Explanation
@@ -30,10 +33,12 @@ if TYPE_CHECKING:
     from pellucid.words.method import Law, method
     from pellucid.words.metric import Attribution, Measured, metric
     from pellucid.words.regions import box, region, similar
+    from pellucid.words.watch import Training
 
 _PLACES = {
     "Attribution": "pellucid.words.metric",
     "Case": "pellucid.words.case",
+    "Comparison": "pellucid.words.comparison",
     "Evaluation": "pellucid.words.evaluation",
     "Explanation": "pellucid.words.explanation",
     "ImagePreprocess": "pellucid.models.image",
@@ -42,7 +47,9 @@ _PLACES = {
     "PellucidError": "pellucid.words.errors",
     "Section": "pellucid.report.page",
     "Subject": "pellucid.models.subject",
+    "Training": "pellucid.words.watch",
     "box": "pellucid.words.regions",
+    "compare": "pellucid.compare",
     "doctor": "pellucid.doctor",
     "evaluate": "pellucid.evaluate",
     "explain": "pellucid.explain",
@@ -57,6 +64,7 @@ _PLACES = {
     "samples": "pellucid.models.demo",
     "similar": "pellucid.words.regions",
     "together": "pellucid.words.ask",
+    "watch": "pellucid.watch",
     "wrap": "pellucid.models.module",
 }
 _RENAMED = {"open": "open_"}

@@ -13,8 +13,8 @@ from typing import Any
 from torch import nn
 
 from pellucid.methods import captum
-from pellucid.words import metric as measures
 from pellucid.methods.captum_classes import NAMES, PREFIX
+from pellucid.words import metric as measures
 from pellucid.words.errors import OptionError, nearest
 from pellucid.words.method import KNOWN, Card, Method, of
 from pellucid.words.metric import Metric
@@ -24,7 +24,7 @@ OURS = (
     "interactions", "surrogate", "rise", "attention", "noise", "gates", "blur", "guided_path", "neurons", "relevance",
 )
 GROUP = "pellucid.methods"
-METRICS = ("curves", "complexity")
+METRICS = ("curves", "faithfulness", "road", "robustness", "localisation", "complexity", "sanity")
 METRIC_GROUP = "pellucid.metrics"
 
 ALIASES = {"gradient_shap": "expected_gradients"}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid import catalog
+from pellucid.choices import weights
 from pellucid.engine import interrupt, memory
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
@@ -220,7 +221,11 @@ def bound(metrics: Sequence[Metric], options: Mapping[str, Any]) -> list[tuple[M
 def settled(metric: Metric, options: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     """All options of a metric, the automatic ones chosen for the model at hand."""
     chosen = dict(options)
-    assert AUTO not in chosen.values()
+    weights.settle(chosen, plan.subject, plan.example)
+    open_ = [name for name, value in chosen.items() if isinstance(value, str) and value == AUTO]
+    if open_:
+        raise OptionError("option.value", f"{open_[0]}={AUTO!r} for {metric.name}", "a value of its own",
+                          "nothing is known by which it could be chosen")
     return chosen
 
 
@@ -250,5 +255,15 @@ def verdict(found: Judged) -> list[Finding]:
             "faithful.not", "fail" if every else "warn",
             f"{listed}: {'no' if every else 'not'} better than the same values at other places",
             "do not read it as what the model looks at: try another method, layer or baseline"))
+    same = [(found.measurements[name], what) for name, notes in found.notes.items()
+            for note, what in SAME.items() if note in notes]
+    if same:
+        listed = ", ".join(f"{m.name}: {m.value:.2f} alike {what}" for m, what in same)
+        reasons.append(Finding("sanity.failed", "fail", f"much the same explanation without what was learnt ({listed})",
+                               "do not read it as what the model learnt: choose another method"))
     return reasons
+
+
+SAME = {"randomisation.same": "with parameters drawn by lot", "random_labels.same": "for a twin with random labels"}
+"""Notes of metrics that take away what the model learnt, by what they found no difference to."""
 

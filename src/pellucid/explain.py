@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pellucid import catalog, fitness, judge, laying
-from pellucid.engine import memory
+from pellucid import catalog, checks, fitness, judge, laying
+from pellucid.engine import interrupt, memory
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import run
 from pellucid.engine.settings import Settings, Tally
@@ -22,17 +22,20 @@ from pellucid.models.subject import Subject
 from pellucid.numbers.estimate import Estimate
 from pellucid.plan import Plan, Shared, case_of, planned, recipe
 from pellucid.provenance import Provenance
+from pellucid.reasons import Found
 from pellucid.words.ask import together
 from pellucid.words.case import Case
-from pellucid.words.errors import OptionError, PellucidError, TargetError
+from pellucid.words.errors import InputError, OptionError, PellucidError, TargetError
 from pellucid.words.explanation import Evidence, Explanation, Finding, Verdict
 from pellucid.words.features import Features
 from pellucid.words.method import Method
 from pellucid.words.size import size
+from pellucid.words.target import Predicted
 
 Answer = Explanation | PellucidError
 
 
+@interrupt.between_passes
 @torch.inference_mode(False)
 @torch.no_grad()
 @memory.named("to read the input or to write the answer")
@@ -152,7 +155,9 @@ def _carried_out(subject: Subject, plans: list[Plan | PellucidError], settings: 
     """All conversations in one loop; each plan's explanation, or its error in its place."""
     good = [p for p in plans if isinstance(p, Plan)]
     shared: Shared = {"device": device_of(subject.module, [])}
-    results, tally = run(subject.module, [_explained(p, shared) for p in good], facts=subject.facts, settings=settings)
+    half = checks.half_of(subject.module)
+    results, tally = run(subject.module, [explained(p, shared, half) for p in good], facts=subject.facts,
+                         settings=settings)
     pairs, now = iter(zip(good, results, tally.methods, strict=True)), versions(subject.module)
     answers: list[Answer] = []
     for plan in plans:
@@ -160,45 +165,60 @@ def _carried_out(subject: Subject, plans: list[Plan | PellucidError], settings: 
             answers.append(plan)
             continue
         mine, result, seconds = next(pairs)
-        answers.append(result if isinstance(result, PellucidError) else _told(
+        answers.append(result if isinstance(result, PellucidError) else record(
             mine, result, tally, settings, len(good), now, seconds))
     return answers
 
 
 @dataclass(frozen=True, eq=False)
-class _Result:
+class Result:
     case: Case
     found: Estimate
     score: float
     baseline: float | None
     fit: tuple[Finding, ...] = ()
+    sure: float | None = None
+    vanished: bool = False
+    half: str = ""
+    rounding: judge.Rounding | None = None
 
 
-async def _explained(plan: Plan, shared: Shared) -> _Result:
+async def explained(plan: Plan, shared: Shared, half: str) -> Result:
     """The conversation around a method's: read x and baseline, ask the scores, let the method speak."""
-    case = await case_of(plan, shared)
-    case = plan.method.prepare(case, plan.options)
-    fit = await fitness.examined(plan.method, case, plan.subject, plan.example)
-    jobs: list[Any] = [plan.method.run(case, **plan.options), case.score(case.here)]
+    case, method = await case_of(plan, shared), plan.method
+    case = method.prepare(case, plan.options)
+    fit = await fitness.examined(method, case, plan.subject, plan.example)
+    jobs: list[Any] = [method.run(case, **plan.options), case.score(case.here)]
     over = [case.from_baseline(b) for b in case.alternatives] or [case]
-    if plan.method.card.complete:
-        jobs += [c.score(c.there) for c in over]
-    answer, here, *there = await together(*jobs)
-    found = Estimate.of(answer)
+    if method.card.complete:
+        jobs += [checks.sureness(case), *(c.score(c.there) for c in over)]
+    try:
+        answer, here, *more = await together(*jobs)
+    except InputError as error:
+        raise (await checks.placed(error, case) if error.code == "output.not_finite" else error) from error.__cause__
+    found, sure, there = Estimate.of(answer), more[0] if more else None, more[1:]
+    await checks.finite(case, method, found)
+    gone = await checks.vanished(case, method, found, float(here))
+    rounding = await checks.rounding(case, method, half) if half else None
     baseline = judge.measured_from(found, sum(float(t) for t in there) / len(there) if there else None)
-    return _Result(case, found, float(here), baseline, fit)
+    return Result(case, found, float(here), baseline, fit, sure, gone, half, rounding)
 
 
-def _told(plan: Plan, result: _Result, tally: Tally, settings: Settings, sharing: int, now: Versions,
+def record(plan: Plan, result: Result, tally: Tally, settings: Settings, sharing: int, now: Versions,
           seconds: float) -> Explanation:
     """The frozen record of what was found."""
-    case, found = result.case, result.found
+    case, found, card = result.case, result.found, plan.method.card
     target = tally.target_of(case)
     values, place, elements = laying.found(found, case, plan.method)
-    error = judge.error_of(found, place, values)
+    rounding = result.rounding if result.half else judge.Rounding()
+    if not result.half and "bfloat16" in (tally.twin or ""):
+        rounding = checks.rounded(tally.agreement, card.asks)
+    parts = judge.errors_of(found, place, values, rounding, card.asks)
+    error = judge.combined(parts, values)
     residual = None
     if result.baseline is not None:
         residual = float(values.double().sum()) - (result.score - result.baseline)
+    told = f"{result.half}: could not be compared with float32" if rounding is None else rounding.told
     evidence = Evidence(
         passes=tally.passes, forwards=tally.forwards, rows=tally.asked.get(case.carrier, 0), seconds=tally.seconds,
         peak_bytes=tally.peak, predicted_bytes=tally.predicted, memory=tally.foretold, chunk=tally.chunk,
@@ -208,18 +228,24 @@ def _told(plan: Plan, result: _Result, tally: Tally, settings: Settings, sharing
         time={"reading": plan.reading, **tally.spent(case.carrier, seconds, sharing)}, joules=tally.joules,
         chosen=plan.why,
         precision="exact" if settings.exact else settings.precision, twin=tally.twin, agreement=dict(tally.agreement),
-        untuned="; ".join(tally.untuned))
-    verdict = judge.verdict(values, found, place, result.score, result.baseline, residual, evidence,
-                            plan.options.get("tolerance"))
+        untuned="; ".join(tally.untuned), format=told)
+    steps, means = plan.options.get("steps"), means_of(plan)
+    verdict = judge.verdict(Found(
+        values, found, place, result.score, result.baseline, residual, evidence, plan.options.get("tolerance"),
+        steps if isinstance(steps, int) else None, means, parts, error,
+        off=0.0 if rounding is None else rounding.absolute,
+        probable=not tally.probable.isdisjoint((case.target.key, target.key)),
+        sure=result.sure, vanished=result.vanished, chosen=isinstance(plan.target, Predicted) and bool(result.sure),
+        strange=checks.strange(case, plan.subject) if card.baseline else ()))
     return Explanation(
         values, place, plan.method.name, target.describe(plan.subject.labels), result.score, elements, error,
         result.baseline, residual, plan.subject.labels, {}, Verdict((*result.fit, *verdict.findings)), evidence,
         recipe(plan, target, settings),
-        Provenance(plan.subject, plan.seed, now), plan.method.card.paper, plan.method.summary, plan.example.shown,
-        plan.ordinal, dict(found.details), _means(plan), plan.kept(tally, case.carrier))
+        Provenance(plan.subject, plan.seed, now), card.paper, plan.method.summary, plan.example.shown,
+        plan.ordinal, dict(found.details), means, plan.kept(tally, case.carrier), parts or {})
 
 
-def _means(plan: Plan) -> str:
+def means_of(plan: Plan) -> str:
     """What a value says, where options may change it: without its sign, or as a variance, it is no effect any more."""
     if plan.options.get("absolute") is True:
         return "reaction"

@@ -58,7 +58,7 @@ async def judged(
     what a metric cannot tell apart within that error is no difference.
     """
     shown = Attribution(values, again, means)
-    results = await together(*(_tried(_measured(case, shown, error, metric, options, asked))
+    results = await together(*(_tried(case, shown, error, metric, options, asked)
                                for metric, options in asked.metrics))
     good: dict[str, Measurement] = {}
     unfit: dict[str, Finding] = {}
@@ -71,12 +71,14 @@ async def judged(
     return Judged(good, unfit, notes)
 
 
-async def _tried(job: Awaitable[Any]) -> Any:
+async def _tried(
+    case: Case, shown: Attribution, error: Tensor | None, metric: Metric, options: Mapping[str, Any], asked: Judge
+) -> Any:
     """A metric's result, or its error in its place: the others must not suffer."""
     try:
-        return await job
-    except PellucidError as error:
-        return error
+        return await _measured(case, shown, error, metric, options, asked)
+    except PellucidError as unfit:
+        return unfit
 
 
 async def _defined(metric: Metric, case: Case, shown: Attribution, options: Mapping[str, Any]) -> Measured | None:
@@ -104,7 +106,7 @@ async def _measured(
     jobs += [_defined(metric, seeded, d, options) for d in drawn]
     measured, *others = await together(*jobs)
     beside, within = ([m for m in part if m is not None] for part in (others[:controls], others[controls:]))
-    own, freedom, value = measured.error, math.inf, measured.value
+    own, freedom, value = measured.error, measured.freedom, measured.value
     if own is None:
         more = await together(*(_defined(metric, replace(case, seed=asked.seed + k), shown, options)
                                 for k in range(1, asked.replicates)))

@@ -11,6 +11,7 @@ from torch import nn
 from pellucid import catalog, fitness
 from pellucid.changes.attending import ATTENTION
 from pellucid.changes.attentions import within
+from pellucid.engine.interrupt import between_passes
 from pellucid.engine.probe import device_of
 from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings
@@ -40,6 +41,7 @@ class Row:
     options: tuple[tuple[str, Any], ...] = ()
 
 
+@between_passes
 def overview(subject: Subject | nn.Module, x: Any) -> list[Row]:
     """What every method of the catalogue would do with this input, with its defaults; no explanation is made.
 

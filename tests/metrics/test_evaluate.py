@@ -183,10 +183,10 @@ def test_any_chunk_gives_the_same_and_nothing_is_touched() -> None:
 
 
 def test_several_metrics_and_their_controls_share_a_pass() -> None:
-    e = pellucid.explain(linear(1, 2, 3, 4), ONES, "saliency", target=0)
+    e = pellucid.explain(linear(*range(1, 13)), torch.ones(1, 12, dtype=torch.float64), "saliency", target=0)
     pellucid.evaluate(e, controls=0)  # a first chunk is small, since nobody knows yet what a row takes
     both = pellucid.evaluate(e, metrics=["deletion", "insertion"])
-    assert (both.evidence.passes, both.evidence.rows) == (1, 2 * 5 * 21)
+    assert (both.evidence.passes, both.evidence.rows) == (1, 2 * 13 * 21)
 
 
 def test_a_metric_of_ones_own_in_a_few_lines() -> None:

@@ -21,7 +21,7 @@ from pellucid.models import demo_nets
 
 DATA = Path(demo_nets.__file__).parent / "demo_data"
 TRAINING = Path(__file__).parents[2] / "training"
-NAMES = ("digits", "digits-clean", "digits-vit", "reviews", "recommender", "tumours")
+NAMES = ("digits", "digits-clean", "digits-random", "digits-vit", "reviews", "recommender", "tumours")
 
 
 def card(name: str) -> dict[str, Any]:

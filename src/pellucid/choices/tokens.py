@@ -14,7 +14,7 @@ from pellucid.engine.settings import Settings
 from pellucid.models.subject import Example, Subject
 from pellucid.words.ask import together
 from pellucid.words.case import Case
-from pellucid.words.errors import PellucidError
+from pellucid.words.errors import BudgetError, PellucidError
 from pellucid.words.features import units
 from pellucid.words.points import draw
 from pellucid.words.target import Predicted
@@ -48,15 +48,23 @@ def followed(subject: Subject, example: Example, layers: Sequence[str], grid: tu
 
 
 def _read(subject: Subject, example: Example, x: Tensor, layers: Sequence[str], rows: Tensor) -> list[Tensor]:
-    """What layers say of these rows; nothing where they cannot be asked."""
+    """What layers say of these rows; nothing where they cannot be asked.
+
+    What fails by chance does not fail twice, and memory that ran out is an error of this call: the answer is kept.
+    """
     start = Case(example.carrier, x, torch.zeros_like(x), units(tuple(x.shape)), Predicted(), example.site)
     points = start.given(rows)
 
     async def reading() -> Any:
         return await together(*(start.reading(points, of=layer) for layer in layers))
 
-    (found,), _ = run(subject.module, [reading()], facts=subject.facts, settings=Settings(precision="exact"))
-    return [] if isinstance(found, PellucidError) else found
+    for _ in range(2):
+        (found,), _ = run(subject.module, [reading()], facts=subject.facts, settings=Settings(precision="exact"))
+        if not isinstance(found, PellucidError):
+            return found
+        if isinstance(found, BudgetError):
+            raise found
+    return []
 
 
 def follow(moved: list[tuple[Tensor, Tensor]], probes: list[tuple[int, int]]) -> float:

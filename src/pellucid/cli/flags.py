@@ -66,11 +66,16 @@ def separated(args: list[str], own: Mapping[str, Any]) -> tuple[list[str], dict[
     return rest, found
 
 
-def known(methods: Iterable[str]) -> dict[str, tuple[str, Any]]:
-    """The options of these methods (of all, if none is named): annotation and default by name."""
+def known(methods: Iterable[str], metrics: Iterable[str] | None = None) -> dict[str, tuple[str, Any]]:
+    """The options of these methods (of all, if none is named): annotation and default by name.
+
+    Where metrics are asked for as well, also theirs; a name that both have is the methods'.
+    """
     from pellucid import catalog
 
-    chosen = [catalog.find(name) for name in methods] or list(catalog.methods().values())
+    chosen: list[Any] = [catalog.find(name) for name in methods] or list(catalog.methods().values())
+    if metrics is not None:
+        chosen = [*([catalog.find_metric(name) for name in metrics] or catalog.metrics().values()), *chosen]
     return {name: (kind_of(m, name), default) for m in chosen for name, default in m.defaults.items()}
 
 

@@ -112,12 +112,13 @@ def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | No
 def as_dict(e: Explanation) -> dict[str, Any]:
     """Everything an explanation knows, for machines."""
     return {
+        "verdict": {"status": e.verdict.status, "findings": [vars(f) for f in e.verdict.findings]},
         "method": e.method, "target": e.target, "score": e.score, "baseline_score": e.baseline_score,
         "residual": e.residual, "shape": list(e.values.shape), "names": list(e.names),
         "values": e.values.detach().cpu().flatten().tolist(),
         "error": None if e.error is None else e.error.detach().cpu().flatten().tolist(),
         "features": {"kind": e.features.kind, "name": e.features.name, "shape": list(e.features.shape)},
-        "verdict": {"status": e.verdict.status, "findings": [vars(f) for f in e.verdict.findings]},
+        "errors": {name: part.detach().cpu().flatten().tolist() for name, part in e.errors.items()},
         "evidence": vars(e.evidence), "recipe": dict(e.recipe), "replayable": e.recipe.replayable,
         "provenance": dict(e.provenance), "paper": e.paper, "summary": e.summary,
         "notes": list(e.shown.notes) if e.shown else [],

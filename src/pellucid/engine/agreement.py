@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from pellucid.engine import passes
+from pellucid.numbers.sequential import widened
+from pellucid.words.case import Case
 
 SCORE, HALF_SCORE = 1e-3, 2e-2
 """Largest deviation of a score, relative to the scores and the output; in bfloat16 relative to how far
@@ -63,6 +66,33 @@ def measured(twin: passes.Outcome, plain: passes.Outcome, n: int, scale: float) 
     for site, value in plain.readings.items():
         found["reading"] = max(found.get("reading", 0.0), _relative(twin.readings[site][:n], value))
     return found
+
+
+def rounding(twin: passes.Outcome, plain: passes.Outcome, n: int, case: Case) -> dict[str, float]:
+    """What bfloat16 does to what is made of the answers: the `noise` of the first n scores, in their own unit, and
+    how far the first row's gradient is apart after it is `summed` over the case's features, as it is and times the
+    distance from the baseline."""
+    found: dict[str, float] = {}
+    if plain.scores is not None and twin.scores is not None:
+        off = (twin.scores[:, :n].double() - plain.scores[:, :n].double()).nan_to_num(0, 0, 0)
+        found["noise"] = max(noise(row) for row in off)
+    true, said = (of.gradients.get(case.site) for of in (plain, twin))
+    if true is not None and said is not None and true.shape[1:] == case.origin.shape:
+        for weight in (1.0, case.difference.double()):
+            a, b = (case.features.gather((weight * g[0].double()).nan_to_num(0, 0, 0)) for g in (said, true))
+            found["summed"] = max(found.get("summed", 0.0), _relative(a, b) if bool(b.any()) else 0.0)
+    return found
+
+
+def noise(off: Tensor) -> float:
+    """How far scores (n,) are off beyond what they share, widened for their number; the first is compared with all.
+
+    Of two or fewer the larger.
+    """
+    if len(off) < 3:
+        return float(off.abs().max())
+    spread, mine = float(off.std()), abs(float(off[0] - off.mean()))
+    return float(widened(off.new_tensor(math.hypot(spread, max(spread, mine)) / math.sqrt(2)), len(off)) or 0.0)
 
 
 def _apart(a: Tensor, b: Tensor) -> float:

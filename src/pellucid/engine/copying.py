@@ -13,6 +13,9 @@ HOOKS = frozenset(name for name, value in nn.Module().__dict__.items()
 """Dictionaries that every module has for itself, and that are nearly always empty."""
 
 ATOMS = (type(None), bool, int, float, complex, str, bytes, type, torch.dtype, torch.device)
+SHARED = (*ATOMS, torch.jit.ScriptFunction)
+"""What a copy has in common with the original; a scripted function holds no more than its own text."""
+
 ORDINARY = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__copy__", "__getnewargs__",
             "__getnewargs_ex__", "__setstate__", "__slots__")
 
@@ -38,7 +41,7 @@ def copied(module: nn.Module, memo: dict[Any, Any]) -> nn.Module:
         elif name in HOOKS and not value:
             inside[name] = type(value)()
         else:
-            inside[name] = value if type(value) in ATOMS else copy.deepcopy(value, memo)
+            inside[name] = value if type(value) in SHARED else copy.deepcopy(value, memo)
     return made
 
 

@@ -142,6 +142,7 @@ class Group:
                 asked[mine] = asked.get(mine, 0) + piece.q - piece.p
                 modelled[mine] = modelled.get(mine, 0.0) + per_row * (piece.q - piece.p)
         tally, self.again = self.loop.tally, False
+        tally.probable |= {t.key for t, so in zip(order.targets, outcome.probable, strict=True) if so}
         tally.rows += start
         tally.chunk = max(tally.chunk, start)
         tally.interact |= self.interacting

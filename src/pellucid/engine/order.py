@@ -47,7 +47,8 @@ class Order:
 class Outcome:
     """What a pass brought: scores (targets, n), gradients and readings (n, *shape) by site.
 
-    `wrote` says that the model wrote into the rows it was given; None where it got none.
+    `wrote` says that the model wrote into the rows it was given; None where it got none. `probable` says of
+    each target whether its scores are probabilities: what a softmax or a sigmoid said last, or rows of sum 1.
     """
 
     scores: Tensor | None = None
@@ -56,3 +57,4 @@ class Outcome:
     readings: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     calls: set[str] = field(default_factory=set[str])
     wrote: bool | None = None
+    probable: list[bool] = field(default_factory=list[bool])

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from pellucid.changes.attending import ATTENTION
 from pellucid.changes.attentions import Attended, attended
+from pellucid.engine import interrupt
 from pellucid.engine.capture import listening, module_of, not_reached, parts
 from pellucid.engine.order import Order, Outcome
 from pellucid.engine.recompute import recomputing
@@ -21,6 +22,9 @@ from pellucid.words.errors import Disconnected, ModelError, PellucidError, Targe
 from pellucid.words.modules import hookable
 from pellucid.words.site import Site
 from pellucid.words.target import Target, is_open, takes_whole
+
+SQUASHING = frozenset({"softmax", "sigmoid", "sigmoid_", "expit"})
+"""Functions whose values are probabilities, by name."""
 
 
 class _Enough(BaseException):
@@ -37,11 +41,17 @@ class _Steady(TorchFunctionMode):
     def __init__(self, rows: int | None) -> None:
         super().__init__()
         self.rows = rows
+        self.squashed: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch._C._set_grad_enabled:
             return None
+        if getattr(func, "__name__", "") in SQUASHING:
+            result = func(*args, **kwargs)
+            # An attention's probabilities, which are large, are not held on to.
+            self.squashed = result if isinstance(result, Tensor) and result.dim() <= 2 else self.squashed
+            return result
         if self.rows is not None and args:
             name = getattr(func, "__name__", "")
             if name in ("cat", "concat", "concatenate") and isinstance(args[0], list | tuple):
@@ -93,7 +103,7 @@ class _Pass:
             inputs = self._inputs()  # made in this grad mode, for the caller's may be off, and seen by the change
             if order.recompute:
                 stack.enter_context(recomputing(self.model, [module_of(self.model, s) for s in self.sites]))
-            stack.enter_context(_Steady(order.n if order.widen else None))
+            self.steady = stack.enter_context(_Steady(order.n if order.widen else None))
             reached = stack.enter_context(listening(self.model, dict.fromkeys(self.sites, self._seen), order.n))
             output: Any = None
             with suppress(_Enough):
@@ -174,6 +184,7 @@ class _Pass:
             score = rated(target, value, self.order.n)
             settle = getattr(target, "settle", None) if is_open(target) else None
             self.outcome.settled.append(settle(_detached(value)) if settle is not None else None)
+            self.outcome.probable.append(target.of is None and _probable(value, score, self.steady.squashed))
             scores.append(score)
         mixed = len({s.dtype for s in scores}) > 1
         self.live = torch.stack([s.float() for s in scores] if mixed else scores)
@@ -198,6 +209,19 @@ class _Pass:
     def _rows_first(self, site: Site, value: Tensor) -> Tensor:
         axis = self.axes.get(site, 0)
         return value.movedim(axis, 0) if axis else value
+
+
+def _probable(value: Any, score: Tensor, squashed: Tensor | None) -> bool:
+    """Whether scores are what a softmax or a sigmoid said last, or taken from rows of an output that sum to 1."""
+    if squashed is not None:
+        last = squashed.untyped_storage()._cdata
+        if any(isinstance(t, Tensor) and t.untyped_storage()._cdata == last for t in (value, score)):
+            return True
+    if not (isinstance(value, Tensor) and value.dim() == 2 and value.shape[1] > 1 and value.is_floating_point()):
+        return False
+    rows = value.detach()
+    near = 1e-5 if rows.dtype in (torch.float32, torch.float64) else 1e-2
+    return bool(((rows >= 0).all(1) & ((rows.sum(1) - 1).abs() < near)).all())
 
 
 def rated(target: Target, value: Any, n: int) -> Tensor:
@@ -313,6 +337,7 @@ def _listened(model: nn.Module, given: Mapping[str | int, Any]) -> list[Call]:
 
 def _called(model: nn.Module, inputs: Mapping[str | int, Any]) -> Any:
     """The model on its arguments: whole numbers are places, words are names."""
+    interrupt.pause()
     places = sorted(k for k in inputs if isinstance(k, int))
     return model(*(inputs[k] for k in places), **{k: v for k, v in inputs.items() if isinstance(k, str)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -21,6 +22,9 @@ from pellucid.words.errors import ModelError
 
 Forward = Callable[..., Any]
 
+WHOLE = {"early_stop": False} if "early_stop" in inspect.signature(checkpoint).parameters else {}
+"""Says to one block that it runs to its end. Older versions of torch know it as a setting of all threads only."""
+
 
 @contextmanager
 def recomputing(model: nn.Module, apart: Iterable[nn.Module]) -> Iterator[None]:
@@ -35,7 +39,7 @@ def recomputing(model: nn.Module, apart: Iterable[nn.Module]) -> Iterator[None]:
     try:
         for module, forward in found.items():
             module.__dict__["forward"] = forward
-        with set_checkpoint_early_stop(False):
+        with nullcontext() if WHOLE else set_checkpoint_early_stop(False):
             yield
     finally:
         for module, forward in before.items():
@@ -124,7 +128,8 @@ def _again(forward: Forward, *args: Any, **kwargs: Any) -> Any:
             raise unrepeatable("a block that does not say the same twice")
         return output
 
-    output = checkpoint(once, *args, use_reentrant=False, preserve_rng_state=False, context_fn=_contexts, **kwargs)
+    output = checkpoint(once, *args, use_reentrant=False, preserve_rng_state=False, context_fn=_contexts, **WHOLE,
+                        **kwargs)
     if [t._version for t in given] != before:
         raise unrepeatable("a block that writes into its input")
     return output

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pellucid.changes.attentions import Attended
-from pellucid.engine import foreign, memory, probe, shadow
+from pellucid.engine import foreign, interrupt, memory, probe, shadow
 from pellucid.engine.cost import Clock, Energy
 from pellucid.engine.group import named
 from pellucid.engine.lengths import answer
@@ -98,6 +98,7 @@ class Loop:
 
     def round(self) -> None:
         """Answer what is open now and let every conversation that has its answers go on."""
+        interrupt.pause()
         self.live = [t for t in self.live if not t.done]
         ready, waiting = self._ready([s for t in self.live for s in t.slots if not s.done])
         helpers = self._settling(ready, waiting)
@@ -157,25 +158,42 @@ class Loop:
 @contextmanager
 def isolated(model: nn.Module, facts: dict[Any, Any], tally: Tally) -> Iterator[nn.Module]:
     """The shadow, or the model itself under guard where no shadow can stand in for it."""
-    before = shadow.versions(model), shadow.versions(model, buffers=False)
-    now = shadow.structure(model)
-    if facts.get("modules") != now:
-        facts.clear()  # what was learnt belongs to a model that was taken apart or set otherwise since
-        facts["modules"] = now
     with ExitStack() as stack:
         copy: nn.Module | None = None
-        facts["guard"] = bool(facts.get("guard")) or shadow.leaves(model)
-        if not facts["guard"]:
-            try:
-                copy = shadow.cast(model)
-            except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError):
+        with shadow.lock_of(model):  # under another thread's guard it has hooks and modes that are not its own
+            before = shadow.versions(model), shadow.versions(model, buffers=False)
+            now = shadow.structure(model)
+            if facts.get("modules") != now:
+                facts.clear()  # what was learnt belongs to a model that was taken apart or set otherwise since
+                facts["modules"] = now
+            # Another thread may just find that a guard is needed: nobody says that there is no need.
+            if not facts.get("guard") and not shadow.leaves(model):
+                copy = _cast(model)
+            if copy is None:
                 facts["guard"] = True
-        if copy is None:
-            copy = stack.enter_context(shadow.guarded(model))
-            tally.isolation = "guard"
+                copy = stack.enter_context(shadow.guarded(model))
+                tally.isolation = "guard"
         yield copy
     # A guard puts buffers back; another thread's guard may just be holding them.
     shadow.assert_unchanged(model, before[1 if tally.isolation == "guard" else 0], buffers=tally.isolation != "guard")
+
+
+def _cast(model: nn.Module) -> nn.Module | None:
+    """A shadow, or None where the model cannot be copied: what goes wrong by chance does not go wrong twice.
+
+    Memory that runs out is no property of the model: it is an error of this run.
+    """
+    for last in (False, True):
+        try:
+            return shadow.cast(model)
+        except Exception as error:  # whatever a model's own way of being copied may raise
+            full = memory.is_out_of_memory(error)
+            if full and last:
+                raise
+            memory.without_frames(error)
+        if full:
+            memory.release(device_of(model, []))
+    return None
 
 
 def run(
@@ -221,15 +239,15 @@ def run(
 
 def surveyed(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Heard]:
     """Every call of every module for this example, in order; the model stays untouched. Kept in `facts`."""
-    return _looked(model, carrier, facts, probe.heard(carrier), probe.survey)
+    return looked(model, carrier, facts, probe.heard(carrier), probe.survey)
 
 
 def attentions(model: nn.Module, carrier: Carrier, facts: dict[Any, Any]) -> list[Attended]:
     """Every attention that the model computes for this example, in order. Kept in `facts`."""
-    return _looked(model, carrier, facts, probe.attends(carrier), probe.attentions)
+    return looked(model, carrier, facts, probe.attends(carrier), probe.attentions)
 
 
-def _looked(model: nn.Module, carrier: Carrier, facts: dict[Any, Any], key: Hashable,
+def looked(model: nn.Module, carrier: Carrier, facts: dict[Any, Any], key: Hashable,
             look: Callable[[nn.Module, Carrier, dict[Any, Any]], list[Any]]) -> list[Any]:
     """What one run of an example tells about the model, if it is not known yet."""
     model = shadow.unwrapped(model)

@@ -54,7 +54,7 @@ class Tally:
     `asked` counts rows by example, `modelled` its share of the model's seconds, `methods` the seconds
     inside each conversation in their order, `frozen` holds the predictions that were settled.
     `twin` names the copy that answered, with its measured `agreement`; `untuned` holds the reasons why
-    the model's own layers did.
+    the model's own layers did. `probable` holds the keys of targets whose score is a probability.
     """
 
     passes: int = 0
@@ -79,6 +79,7 @@ class Tally:
     twin: str | None = None
     agreement: dict[str, float] = field(default_factory=dict[str, float])
     untuned: dict[str, None] = field(default_factory=dict[str, None])
+    probable: set[Hashable] = field(default_factory=set[Hashable])
     asked: WeakKeyDictionary[Carrier, int] = field(default_factory=WeakKeyDictionary[Carrier, int])
     frozen: WeakKeyDictionary[Carrier, dict[Hashable, Target]] = field(
         default_factory=WeakKeyDictionary[Carrier, dict[Hashable, Target]])

@@ -145,7 +145,8 @@ _LOCKS: WeakIdKeyDictionary = WeakIdKeyDictionary()
 _LOCKS_GUARD = threading.Lock()
 
 
-def _lock_of(model: nn.Module) -> threading.RLock:
+def lock_of(model: nn.Module) -> threading.RLock:
+    """Whoever holds it is the only one who looks at the model as a whole, copies it or has it under guard."""
     with _LOCKS_GUARD:
         if model not in _LOCKS:
             _LOCKS[model] = threading.RLock()
@@ -158,7 +159,7 @@ def guarded(model: nn.Module) -> Iterator[nn.Module]:
 
     Flags, gradients, attributes and hooks are restored in all cases, buffers are replaced by copies meanwhile.
     """
-    with _lock_of(model):
+    with lock_of(model):
         kept = [(m.__dict__, dict(m.__dict__), {k: dict(m.__dict__[k]) for k in (*_NAMED, *HOOKS) if k in m.__dict__})
                 for m in model.modules()]
         wanted = [(p, p.requires_grad, p.grad) for p in model.parameters()]

@@ -68,7 +68,8 @@ def chosen(group: Group) -> Choice:
             reason = f"{hidden[0]} is asked about: in the twin its value is folded with the BatchNorm after it"
         else:
             return _with(group, twin)
-    loop.tally.untuned[reason] = None
+    if not getattr(group.change, "quiet", False):
+        loop.tally.untuned[reason] = None
     return Choice(loop.model)
 
 
@@ -200,6 +201,8 @@ def agrees(group: Group, order: passes.Order, outcome: passes.Outcome) -> bool:
                 alone = passes.run(choice.model, replace(some, half=choice.half), group.axes)
                 found = agreement.measured(alone, truth, some.n, twin.scale)
                 why = agreement.refused(found, bool(choice.half))
+            if choice.half and not why:
+                found |= agreement.rounding(outcome, truth, some.n, group.bundles[0].first.case)
         tally.clock.last = last
         if why:
             tally.untuned[why] = None

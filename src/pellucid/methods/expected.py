@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError
 from pellucid.words.method import Law, method
-from pellucid.words.points import Noise
 
 POINTS = (8, 32)
 """Points of a replicate at least and, where the background is larger, at most."""
@@ -53,8 +51,7 @@ async def expected_gradients(
     async def replicate(number: int) -> Tensor:
         which, t = latin(points, len(over), case.seed, number)
         if spread:
-            shaken = [replace(over[int(k)], noise=Noise(case.seed, number * points + j, spread))
-                      for j, k in enumerate(which)]
+            shaken = [c for j, k in enumerate(which) for c in over[int(k)].noised(1, spread, number * points + j)]
             asks = [c.gradient(c.line(t[j : j + 1]), weights=torch.full((1, 1), 1 / points))
                     for j, c in enumerate(shaken)]
         else:

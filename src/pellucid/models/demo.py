@@ -15,7 +15,7 @@ from pellucid.models.tabular import Column
 from pellucid.models.vision import fault_of, mismatch_in, spare_text_models
 from pellucid.words.errors import ModelError, nearest
 
-NAMES = ("digits", "digits-clean", "digits-vit", "reviews", "recommender", "tumours")
+NAMES = ("digits", "digits-clean", "digits-random", "digits-vit", "reviews", "recommender", "tumours")
 FOLDER = Path(__file__).parent / "demo_data"
 
 

@@ -1,4 +1,4 @@
-"""The six small networks that the demonstrations explain, as plain PyTorch modules.
+"""The small networks that the demonstrations explain, as plain PyTorch modules.
 
 Nothing here trains or looks for data: ``training/`` at the root of the repository made the weights,
 and ``build`` only puts them back into their architecture.
@@ -143,7 +143,7 @@ def build(name: str, folder: Path) -> nn.Module:
         net = review_net(folder)
     elif name == "digits-vit":
         net = DigitTransformer(len(card["labels"]))
-    elif name in ("digits", "digits-clean"):
+    elif name in ("digits", "digits-clean", "digits-random"):
         net = DigitNet(len(card["labels"]))
     else:
         net = TableNet(card["width"], card["hidden"], len(card["labels"]))

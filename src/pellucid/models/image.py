@@ -23,7 +23,7 @@ from pellucid.words.features import Features, segments
 from pellucid.words.site import INPUT
 
 COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128), "gray": (128, 128, 128)}
-BASELINES = ("mean", "blur", "zero", "black", "white", "grey")
+BASELINES = ("mean", "blur", "zero", "black", "white", "grey", "noise")
 LAYOUTS = ("pixels", "patches", "superpixels")
 SUPERPIXELS = 64
 
@@ -82,10 +82,10 @@ class ImageReader:
         return layouts.over_picture(name, number, height, width)
 
     def baseline(self, example: Example, spec: Any) -> Tensor | Carrier:
-        """mean (the picture's own colour; the usual one), blur, a colour, zero, or a value like x.
+        """mean (the picture's own colour; the usual one), blur, a colour, noise, zero, or a value like x.
 
         Colours (black, white, grey, #rrggbb, (r, g, b) of 0 to 255) go through the preprocessing; zero
-        is zero after it.
+        is zero after it. In noise every pixel has a colour of its own, always the same one.
         """
         x = _value(example)
         name = recorded(spec, "mean")
@@ -95,6 +95,8 @@ class ImageReader:
             if name in ("mean", "blur"):
                 # Scale and shift commute with averaging, so that this is the picture's own mean or blur.
                 return picture.mean_colour(x) if name == "mean" else picture.blurred(x)
+            if name == "noise":
+                return self._noise(x)
             colour = _hexadecimal(name) if name.startswith("#") else COLOURS.get(name)
             if colour is not None:
                 return self._coloured(x, colour)
@@ -148,6 +150,12 @@ class ImageReader:
         shown, notes = shown_of(value, self._recipe())
         carrier = Carrier({0: value[None].clone()})
         return Example(carrier, INPUT, value, Shown("image", image=shown, notes=notes), notes)
+
+    def _noise(self, x: Tensor) -> Tensor:
+        """Every colour is as likely as any other in every pixel: between black and white, as the model sees them."""
+        dark, light = self._coloured(x, COLOURS["black"]), self._coloured(x, COLOURS["white"])
+        share = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        return dark + share.to(x) * (light - dark)
 
     def _coloured(self, x: Tensor, rgb: Sequence[int]) -> Tensor:
         from PIL import Image

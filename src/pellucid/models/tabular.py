@@ -22,7 +22,7 @@ from pellucid.words.explanation import Shown
 from pellucid.words.features import Features, columns, groups
 from pellucid.words.site import INPUT
 
-BASELINES = ("mean", "zero", "data:I", "draws:K")
+BASELINES = ("mean", "median", "zero", "data:I", "draws:K")
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class TableReader:
         return self._laid
 
     def baseline(self, example: Example, spec: Any) -> Tensor | Carrier:
-        """mean (of the background; the usual one), zero, data:I (its row I), a row, or an encoded value."""
+        """mean (of the background; the usual one), median, zero, data:I (its row I), a row, or an encoded value."""
         assert example.x is not None
         name = self.baseline_of(spec)
         if isinstance(name, str):
@@ -136,6 +136,8 @@ class TableReader:
                 return torch.zeros_like(example.x)
             if name == "mean":
                 return self.mean.to(example.x)
+            if name == "median":
+                return self.median.to(example.x)
             if name.startswith("data:"):
                 return self._row(name.removeprefix("data:")).to(example.x)
         elif isinstance(spec, Mapping):
@@ -187,6 +189,19 @@ class TableReader:
             return self.rows.double().mean(0).float()
         shares = [1 / c.width if c.kind == "category" else 0.0 for c in self.columns for _ in range(c.width)]
         return torch.tensor(shares)
+
+    @property
+    def median(self) -> Tensor:
+        """The background's median of every number and commonest value of every category; without one the mean."""
+        if self.background is None:
+            return self.mean
+        out, at = self.rows.double().quantile(0.5, dim=0).float(), 0
+        for column in self.columns:
+            if column.kind == "category":
+                shares = self.rows[:, at : at + column.width].double().mean(0)
+                out[at : at + column.width] = (torch.arange(column.width) == shares.argmax()).float()
+            at += column.width
+        return out
 
     def draws(self, k: int, seed: int) -> list[str]:
         """k background rows as baselines, without repetition; all of them where there are fewer."""

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from pellucid.report.facts import facts
 from pellucid.report.look import SHEET
+from pellucid.report.training import section as watched
 from pellucid.store import atomic
 from pellucid.views import story
 from pellucid.views.drawing import draw
 from pellucid.views.frame import SHAPES
 from pellucid.views.svg import Element, Markup, el, style
+from pellucid.views.training import title as training_title
 from pellucid.views.words import say
 from pellucid.views.writing import visible
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Explanation
+from pellucid.words.watch import Training
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 WIDE, HALF, NARROW = 760, 520, 360
@@ -36,13 +39,15 @@ class Section:
     side_by_side: bool = False
 
 
-def page(items: Explanation | Section | Iterable[Explanation | Section], *, title: str = "", lang: str = "en",
-         notes: str = "") -> str:
+Part = Explanation | Section | Training
+
+
+def page(items: Part | Iterable[Part], *, title: str = "", lang: str = "en", notes: str = "") -> str:
     """One HTML page that needs nothing from outside and runs no script."""
-    parts = [items] if isinstance(items, (Explanation, Section)) else list(items)
+    parts = [items] if isinstance(items, Part) else list(items)
     for part in parts:
-        if not isinstance(part, (Explanation, Section)):
-            raise OptionError("report.item", f"a {type(part).__name__}", "explanations and sections",
+        if not isinstance(part, Part):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("report.item", f"a {type(part).__name__}", "explanations, sections and trainings",
                               "pass what explain() returned, or a Section of such")
     title = title or say(lang, "report")
     shown = list(explanations(parts))
@@ -57,6 +62,9 @@ def page(items: Explanation | Section | Iterable[Explanation | Section], *, titl
             count += 1
             main.add(article(part, f"e{count}", 2, WIDE, lang, id=f"s{i + 1}"))
             continue
+        if isinstance(part, Training):
+            main.add(watched(part, f"t{i + 1}", (WIDE, NARROW), lang, f"s{i + 1}"))
+            continue
         section = el("section", el("h2", visible(part.title, 400)), *paragraphs(part.text), id=f"s{i + 1}")
         beside = el("div", class_="side" if part.side_by_side and len(part.items) > 1 else None)
         for e in part.items:
@@ -70,13 +78,14 @@ def page(items: Explanation | Section | Iterable[Explanation | Section], *, titl
     header = el("header", el("h1", visible(title, 400)),
                 el("p", say(lang, "embeds"), class_="note") if any(e.shown for e in shown) else None,
                 *paragraphs(notes, "lead"))
-    footer = el("footer", el("p", say(lang, "made one" if len(shown) == 1 else "made", n=len(shown))))
+    made = say(lang, "made one" if len(shown) == 1 else "made", n=len(shown)) if shown else "Pellucid"
+    footer = el("footer", el("p", made))
     return "<!doctype html>\n" + el("html", head, el("body", header, main, footer),
                                     lang="zh-Hans" if lang == "zh" else lang).markup() + "\n"
 
 
-def report(items: Explanation | Section | Iterable[Explanation | Section], path: str | os.PathLike[str], *,
-           title: str = "", lang: str = "en", notes: str = "") -> Path:
+def report(items: Part | Iterable[Part], path: str | os.PathLike[str], *, title: str = "", lang: str = "en",
+           notes: str = "") -> Path:
     """Write the page to a file ending in .html; the file is there whole or not at all."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".html", ".htm"):
@@ -85,10 +94,10 @@ def report(items: Explanation | Section | Iterable[Explanation | Section], path:
     return atomic.write(path, page(items, title=title, lang=lang, notes=notes).encode("utf-8"))
 
 
-def explanations(parts: Iterable[Explanation | Section]) -> Iterator[Explanation]:
+def explanations(parts: Iterable[Part]) -> Iterator[Explanation]:
     """Every explanation in the order of the page."""
     for part in parts:
-        yield from [part] if isinstance(part, Explanation) else part.items
+        yield from [part] if isinstance(part, Explanation) else part.items if isinstance(part, Section) else ()
 
 
 def paragraphs(text: str, kind: str | None = None) -> list[Element]:
@@ -108,11 +117,12 @@ def hurry(shown: list[Explanation], lang: str) -> Element:
     return el("section", el("h2", say(lang, "in a hurry")), made, class_="hurry")
 
 
-def contents(parts: Sequence[Explanation | Section], lang: str) -> Element:
+def contents(parts: Sequence[Part], lang: str) -> Element:
     """Links to the parts."""
     made = el("ol")
     for i, part in enumerate(parts):
-        name = say(lang, "why", target=part.target) if isinstance(part, Explanation) else visible(part.title, 400)
+        name = (say(lang, "why", target=part.target) if isinstance(part, Explanation)
+                else training_title(part, lang) if isinstance(part, Training) else visible(part.title, 400))
         made.add(el("li", el("a", name, href=f"#s{i + 1}")))
     return el("nav", el("h2", say(lang, "contents")), made, aria_label=say(lang, "contents"))
 

@@ -22,7 +22,10 @@ from pellucid.words.errors import FileError, PellucidError
 from pellucid.words.explanation import Evidence, Explanation, Finding, Recipe, Shown, Verdict
 from pellucid.words.features import Features
 
-KNOWN = {"values", "elements", "error", "index", "image"}
+PARTS = ("numerical", "sampling", "format")
+"""What an error may be made of."""
+
+KNOWN = {"values", "elements", "error", "index", "image", *PARTS}
 REGULAR = ("pixels", "patches", "units")
 
 
@@ -38,6 +41,7 @@ def save(explanation: Explanation, path: str | os.PathLike[str], *, input: bool 
         tensors["elements"] = _plain(e.elements)
     if e.error is not None:
         tensors["error"] = _plain(e.error)
+        tensors |= {name: _plain(e.errors[name]) for name in PARTS if name in e.errors}
     shown = e.shown if input else None
     if shown is not None and shown.image is not None:
         tensors["image"] = torch.from_numpy(shown.image.copy())
@@ -189,12 +193,13 @@ def _number(value: float | None) -> float | None:
 def _explanation(record: Record, tensors: dict[str, Tensor]) -> Explanation:
     """The record and its tensors, once they fit each other."""
     values, index, error = tensors.get("values"), tensors.get("index"), tensors.get("error")
-    image = tensors.get("image")
+    image, parts = tensors.get("image"), {name: tensors[name] for name in PARTS if name in tensors}
     fits = (
         values is not None and index is not None and set(tensors) <= KNOWN and values.is_floating_point()
         and index.dtype == torch.int64 and (not index.numel() or int(index.min()) >= -1)
         and values.numel() == math.prod(record.features.shape)
         and (error is None or (error.is_floating_point() and error.shape == values.shape))
+        and all(error is not None and p.is_floating_point() and p.shape == error.shape for p in parts.values())
         and (image is None or (image.dtype == torch.uint8 and image.dim() == 3 and image.shape[-1] == 3
                                and record.shown is not None))
         and ("attribution-of-input" in record.contains) == ("elements" in tensors)
@@ -216,5 +221,5 @@ def _explanation(record: Record, tensors: dict[str, Tensor]) -> Explanation:
         _value(record.provenance), record.paper, record.summary,
         None if shown is None else Shown(shown.kind, None if image is None else image.numpy(), shown.text,
                                          shown.cells, shown.title, shown.notes),
-        record.ordinal, _value(record.details), record.means,
+        record.ordinal, _value(record.details), record.means, errors=parts,
     )

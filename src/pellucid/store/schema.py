@@ -60,6 +60,7 @@ class EvidenceRecord(Strict):
     twin: Text | None = None
     agreement: dict[Text, float] = {}
     untuned: Text = ""
+    format: Text = ""
 
 
 class ShownRecord(Strict):

@@ -1,7 +1,13 @@
-"""Something goes wrong at a chosen moment: an exception at the k-th tensor operation, and a count of live bytes."""
+"""Something goes wrong at a chosen moment: an exception at the k-th tensor operation, Ctrl-C after a while.
+
+Also a count of live bytes.
+"""
 
 from __future__ import annotations
 
+import signal
+import time
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -9,29 +15,76 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pellucid.words.modes import Watching
+
 KINDS: tuple[type[BaseException], ...] = (
     RuntimeError, KeyboardInterrupt, torch.OutOfMemoryError, MemoryError, SystemExit,
 )
 """What may come out of a forward: a mistake, Ctrl-C, two ways to run out of memory, an exit."""
 
+PLANTED = "planted by a test"
+"""What a planted exception says."""
 
-class FailAt(TorchDispatchMode):
+
+class FailAt(Watching):
     """While open, tensor operation number `at` raises `error`, wherever it stands; -1 only counts.
 
-    `fired` says whether it happened, `operations` how many there were.
+    `fired` says whether it happened, `backward` whether that was on the way back through autograd, `operations`
+    how many there were.
     """
 
     def __init__(self, at: int = -1, error: type[BaseException] = RuntimeError) -> None:
         super().__init__()
         self.at, self.error = at, error
-        self.operations, self.fired = 0, False
+        self.operations, self.fired, self.backward = 0, False, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.operations += 1
         if self.operations - 1 == self.at:
             self.fired = True
-            raise self.error("planted by a test")
+            self.backward = torch._C._current_graph_task_id() >= 0  # pyright: ignore[reportAttributeAccessIssue]
+            raise self.error(PLANTED)
         return func(*args, **(kwargs or {}))
+
+
+class CtrlC:
+    """While open, Ctrl-C is pressed once after so many seconds; in the main thread only.
+
+    It comes as the signal that the key sends, between any two steps of Python. `fired` says whether it did. Another
+    alarm of the process (a test's time limit) goes on afterwards.
+    """
+
+    def __init__(self, after: float) -> None:
+        self.after = after
+        self.fired = self._armed = False
+
+    def __enter__(self) -> CtrlC:
+        self._handlers = signal.getsignal(signal.SIGALRM), signal.getsignal(signal.SIGINT)
+        self._other, self._began = signal.getitimer(signal.ITIMER_REAL), time.monotonic()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGALRM, self._pressed)
+        self._armed = True
+        signal.setitimer(signal.ITIMER_REAL, max(self.after, 1e-6))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+                 ) -> None:
+        self._put_back()
+        signal.signal(signal.SIGINT, self._handlers[1])
+
+    def _pressed(self, number: int, frame: Any) -> None:
+        if self._armed:
+            self.fired = True
+            self._put_back()  # here, for what follows may come before the first step of __exit__
+            signal.raise_signal(signal.SIGINT)
+
+    def _put_back(self) -> None:
+        if self._armed:
+            self._armed = False
+            left, every = self._other
+            passed = time.monotonic() - self._began
+            signal.setitimer(signal.ITIMER_REAL, max(left - passed, 1e-3) if left else 0, every)
+            signal.signal(signal.SIGALRM, self._handlers[0])
 
 
 class LiveBytes(TorchDispatchMode):

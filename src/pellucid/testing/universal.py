@@ -78,14 +78,19 @@ def answered(method: Method, options: Options, toy: Toy, x: Any, **more: Any) ->
 
 def asked(method: Method, options: Options, toy: Toy, x: Any, subject: Subject | None = None, **more: Any) -> Any:
     """An explanation on a toy, with the options that a method cannot be asked without."""
+    return explain(subject or toy.subject(), x, method, **{**given(method, options, toy), **more})
+
+
+def given(method: Method, options: Options, toy: Toy) -> dict[str, Any]:
+    """These options, and those that a method cannot be asked without on this toy."""
     needed = {"layer": toy.layer, "other": 1, "baselines": ["zero", 0.3] if toy.site is None else ["zero"],
               "change": Several(())}
     if Need.ATTENTION in method.card.needs and Need.SELF_ATTENTION not in method.card.needs:
         del needed["layer"]  # one with attention is chosen
-    given = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
+    found = {k: v for k, v in needed.items() if k in method.defaults} | dict(options)
     if toy.picture and method.card.most is not None and method.card.most < TOLD:
-        given.setdefault("features", "patches:6")
-    return explain(subject or toy.subject(), x, method, **{**given, **more})
+        found.setdefault("features", "patches:6")
+    return found
 
 
 def alone(method: Method, options: Options, toy: Toy) -> None:

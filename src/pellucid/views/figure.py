@@ -42,7 +42,7 @@ def plot(explanation: Explanation, *, lang: str = "en", width: float = 7.2, top:
         figure = Figure(layout="constrained")
         draw_heat(figure, e, lang, width) if story.painted(e) is not None else draw_bars(figure, e, lang, width, top)
         title = f"{say(lang, 'why', target=e.target)}  {say(lang, 'score', score=number(e.score))}"
-        lines = [title, method_name(e.method, lang), story.verdict(e, lang, 1)[0]]
+        lines = [story.verdict(e, lang, 1)[0], title, method_name(e.method, lang)]
         figure.suptitle("\n".join(t for text in lines for t in wrap(text, width * 72 / POINTS)), fontsize=POINTS)
         spoken = title + "".join(e.names[:top])
         if not CJK & known and any(unicodedata.east_asian_width(c) in "WF" for c in spoken):

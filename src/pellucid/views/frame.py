@@ -85,8 +85,8 @@ def lines(text: str, x: float, y: float, size: float, width: float, kind: str = 
         y + len(broken) * size * leading)
 
 
-def head(e: Explanation, sheet: Sheet) -> tuple[list[Element], float]:
-    """Verdict first, then the question with its score, then how it was answered."""
+def band(e: story.Checked, sheet: Sheet) -> tuple[list[Element], float]:
+    """The verdict with its reasons, and the y below."""
     nodes, x, status = list[Element](), sheet.margin, e.verdict.status
     y, size = sheet.margin, 13.0
     room = sheet.inner - 54
@@ -105,8 +105,14 @@ def head(e: Explanation, sheet: Sheet) -> tuple[list[Element], float]:
     tall = at - y - 7
     nodes.append(el("rect", x=x, y=y, width=sheet.inner, height=tall, rx=8, class_=f"band {status}"))
     nodes.append(el("path", d=SHAPES[status], transform=f"translate({x + 13:g} {y + 12:g})", class_=f"icon {status}"))
-    nodes += rows
-    y += tall + 38
+    return [*nodes, *rows], y + tall
+
+
+def head(e: Explanation, sheet: Sheet) -> tuple[list[Element], float]:
+    """Verdict first, then the question with its score, then how it was answered."""
+    x = sheet.margin
+    nodes, y = band(e, sheet)
+    y += 38
     made, y = lines(sheet.say("why", target=e.target), x, y, 24, sheet.inner, "strong", 1.25, most=3)
     nodes += made
     nodes.append(line(clip(story.facts(e, sheet.lang), sheet.inner / 14), x, y - 4, 14, "soft tab"))

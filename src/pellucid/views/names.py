@@ -66,3 +66,32 @@ DETAILS: dict[str, tuple[str, str]] = {
     "agreement": ("rank correlation with gradient × attention", "与梯度 × 注意力的秩相关"),
 }
 """What methods say beside their values; others are named by their words."""
+
+METRICS: dict[str, tuple[str, str]] = {
+    "deletion": ("Deletion", "删除曲线"),
+    "insertion": ("Insertion", "插入曲线"),
+    "pixel_flipping": ("Pixel flipping", "像素翻转"),
+    "aopc": ("AOPC", "扰动曲线平均下降（AOPC）"),
+    "road": ("ROAD", "ROAD（移除与去偏）"),
+    "infidelity": ("Infidelity", "不忠实度"),
+    "normalised_infidelity": ("Normalised infidelity", "归一化不忠实度"),
+    "faithfulness_correlation": ("Faithfulness correlation", "忠实度相关"),
+    "sensitivity_n": ("Sensitivity-n", "敏感度-n"),
+    "mu_fidelity": ("µ-Fidelity", "µ-忠实度"),
+    "average_drop": ("Average drop", "平均下降"),
+    "average_increase": ("Average increase", "平均上升"),
+    "max_sensitivity": ("Max sensitivity", "最大敏感度"),
+    "avg_sensitivity": ("Average sensitivity", "平均敏感度"),
+    "relative_input_stability": ("Relative input stability", "相对输入稳定性"),
+    "relative_output_stability": ("Relative output stability", "相对输出稳定性"),
+    "pointing_game": ("Pointing game", "指向游戏"),
+    "relevance_mass": ("Relevance mass", "相关性质量"),
+    "relevance_rank": ("Relevance rank", "相关性排名"),
+    "mask_auc": ("Mask AUC", "掩码 AUC"),
+    "sparseness": ("Sparseness (Gini)", "稀疏度（基尼）"),
+    "entropy": ("Entropy", "熵"),
+    "effective_complexity": ("Effective complexity", "有效复杂度"),
+    "randomisation": ("Parameter randomisation", "参数随机化"),
+    "random_labels": ("Random labels", "随机标签"),
+}
+"""How metrics are written; others are named by their words."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from pellucid.views.words import Phrase, say
 from pellucid.views.writing import isolate, number, signed, visible
-from pellucid.words.explanation import Explanation, Finding
+from pellucid.words.explanation import Explanation, Finding, Verdict
 
 INTERVAL = 1.96
 """Standard errors to either side of a 95 % interval."""
@@ -162,13 +163,20 @@ def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
     return start + say(lang, "colon") + (say(lang, "semicolon").join(parts) or say(lang, "nothing"))
 
 
-def findings(e: Explanation) -> list[Finding]:
+class Checked(Protocol):
+    """What has a verdict: an explanation, its evaluation, a comparison of several."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+def findings(e: Checked) -> list[Finding]:
     """The reasons of the verdict, the gravest first."""
     order = {"fail": 0, "warn": 1}
     return sorted(e.verdict.findings, key=lambda f: order.get(f.level, 2))
 
 
-def verdict(e: Explanation, lang: str = "en", most: int = 3) -> list[str]:
+def verdict(e: Checked, lang: str = "en", most: int = 3) -> list[str]:
     """The verdict in lines: its word with the first reason, what to do, further reasons."""
     found = findings(e)
     if not found:

@@ -14,7 +14,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from pellucid.words.ask import Ask, Each, Foreign, Sum, weights_of
 from pellucid.words.change import Change, both
 from pellucid.words.features import Features
-from pellucid.words.points import HERE, THERE, AsIs, Chosen, Given, Keep, Line, Masks, Noise, Points
+from pellucid.words.points import HERE, THERE, AsIs, Ball, Chosen, Given, Keep, Line, Masks, Noise, Points
 from pellucid.words.site import INPUT, Site
 from pellucid.words.target import Target
 
@@ -81,7 +81,7 @@ class Carrier:
 class Case:
     """One example, ready to be asked about.
 
-    `origin` and `baseline` are values at `site`, without a batch axis; `noise` is added to the origin
+    `origin` and `baseline` are values at `site`, without a batch axis; `noise` moves the origin
     when x is needed. `reference` is the carrier of the baseline, where that is an example of its own
     (masked text). `change` is what is temporarily different in the model. `alternatives` are the
     baselines that an averaged method goes through.
@@ -94,7 +94,7 @@ class Case:
     target: Target
     site: Site = INPUT
     seed: int = 0
-    noise: Noise | None = None
+    noise: Noise | Ball | None = None
     change: Change | None = None
     reference: Carrier | None = None
     alternatives: tuple[Tensor, ...] = ()
@@ -146,8 +146,14 @@ class Case:
 
     def noised(self, samples: int, spread: float, first: int = 0) -> Iterator[Case]:
         """The same case with Gaussian noise on x, `spread` in units of max(x) - min(x)."""
+        around = self.noise if isinstance(self.noise, Ball) else None
         for k in range(first, first + samples):
-            yield replace(self, noise=Noise(self.seed, k, spread))
+            yield replace(self, noise=Noise(self.seed, k, spread, around))
+
+    def near(self, samples: int, radius: float) -> Iterator[Case]:
+        """The same case at points drawn near x, no value further away than `radius` in units of max(x) - min(x)."""
+        for k in range(samples):
+            yield replace(self, noise=Ball(self.seed, k, radius))
 
     def score(self, points: Points, *, weights: Tensor | Sum | None = None) -> Ask:
         """The target's score at the points: (n,), or (k,) folded."""

@@ -15,7 +15,8 @@ class Change(Protocol):
 
     Most are modes that watch the operations of the pass (how a ReLU passes gradients on); some put other
     parameters in place of the shadow's, and never write any. One may say more of itself: `needs`, a tuple
-    of `Need`, is what a model must have for it; `backward` that it only works on the way back from the score.
+    of `Need`, is what a model must have for it; `backward` that it only works on the way back from the score;
+    `quiet` that it only measures the model, so that nothing is said of why no twin answered.
     """
 
     @property

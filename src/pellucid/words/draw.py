@@ -20,6 +20,9 @@ PLACES = {
     "comparison_text": ("pellucid.views.comparison", "text"),
     "look": ("pellucid.views.look", "draw"),
     "look_text": ("pellucid.views.look", "text"),
+    "training": ("pellucid.views.training", "draw"),
+    "training_text": ("pellucid.views.training", "text"),
+    "training_open": ("pellucid.watching.archive", "open_"),
 }
 """Which function does what, by module and name; looked up when first used."""
 

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from pellucid.numbers import significance
+from pellucid.numbers.intervals import quantile
 from pellucid.words import draw
+from pellucid.words.errors import OptionError
 from pellucid.words.features import Features
 
 
@@ -81,6 +84,8 @@ class Evidence:
     where its own layers did; `agreement` is how far the two were apart where they were compared:
     `structure` (the output in float64), `score`, `gradient` and `reading` (relative), `cosine` (the
     smallest between gradients). `untuned` says why the model's own layers answered, all questions or some.
+    `format` says what was measured of numbers of 16 bits: a copy's, or the model's own beside float32; empty
+    where it was all in 32 bits or more.
     """
 
     passes: int = 0
@@ -108,6 +113,7 @@ class Evidence:
     twin: str | None = None
     agreement: Mapping[str, float] = field(default_factory=dict[str, float])
     untuned: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +137,8 @@ class Explanation:
 
     `values` has the shape in which the features are drawn ((H, W) for pixels and patches, (n,) for
     tokens and columns, native size for a map at a layer); `elements` is the raw value per element of x
-    where the method gives one; `error` is one standard error per value, None where unknown.
+    where the method gives one; `error` is one standard error per value, None where unknown, and `errors` are its
+    parts: `numerical` (of an integral's rule), `sampling`, `format` (of numbers of 16 bits), those that are not zero.
     `residual` is sum(values) - (score - baseline_score) for methods that are complete. `details` are what
     else the method says, by name: a number, text, or pairs of a name and a number (a surrogate's fit, the
     relevance that every layer kept). `means` says what a value is: an `effect` on the score, how strongly the
@@ -161,6 +168,7 @@ class Explanation:
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     means: str = "effect"
     asked: Any = None
+    errors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as an array."""
@@ -179,6 +187,47 @@ class Explanation:
         order: list[int] = flat.abs().argsort(descending=True, stable=True)[:k].tolist()
         names = self.names
         return [(names[i], float(flat[i])) for i in order]
+
+    def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+        """Between which two numbers each true value lies, a share `level` of them: (low, high), shaped like `values`.
+
+        As many normal standard errors to either side as the level takes. Raises `error.unknown`, `option.value`.
+        """
+        wide = quantile(_share(level)) * self._known()
+        return self.values - wide, self.values + wide
+
+    def p_values(self) -> Tensor:
+        """How often a value so far from zero is seen where the true one is zero; shaped like `values`, in float64.
+
+        Two-sided, for normal errors; 0 for an exact value that is not zero. Raises `error.unknown`.
+        """
+        return significance.p_values(self.values.detach().cpu(), self._known().detach().cpu())
+
+    def significant(self, level: float = 0.05) -> Tensor:
+        """Which values differ from zero, so that of those a share `level` does not on average: bool, like `values`.
+
+        False discoveries are controlled by Benjamini and Hochberg's rule. An exact value differs unless it is zero.
+        Raises `error.unknown`, `option.value`.
+        """
+        return significance.discoveries(self.p_values(), _share(level))
+
+    def stability(self, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
+        """The names of `top(k)`, each with the probability that it stays among the k largest within the errors.
+
+        Counted over 1000 drawings, in which every value has its own error (that errors go together is left out).
+        Raises `error.unknown`, `option.value`.
+        """
+        if k < 1:
+            raise OptionError("option.value", f"k={k}", "a whole number from 1", "leave it out for the first 10")
+        first, kept = significance.stays(self.values.detach().cpu(), self._known().detach().cpu(), k, seed=seed)
+        names, places, shares = self.names, first.tolist(), kept.tolist()
+        return [(names[i], share) for i, share in zip(places, shares, strict=True)]
+
+    def _known(self) -> Tensor:
+        if self.error is None:
+            raise OptionError("error.unknown", f"values of {self.method} whose error is unknown",
+                              "values with an error", "leave steps out, or raise the number of samples")
+        return self.error
 
     def to_frame(self) -> Any:
         """A pandas DataFrame: name, value, error (pandas is imported when asked)."""
@@ -212,5 +261,11 @@ class Explanation:
 
     def __repr__(self) -> str:
         best = ", ".join(f"{name} {value:+.3g}" for name, value in self.top(3))
-        return (f"Explanation({self.method} for {self.target!r}, score {self.score:.4g}, "
-                f"{self.verdict.status}; {best})")
+        return (f"Explanation({self.verdict.status}: {self.method} for {self.target!r}, "
+                f"score {self.score:.4g}; {best})")
+
+
+def _share(level: float) -> float:
+    if not 0 < level < 1:
+        raise OptionError("option.value", f"level={level}", "a share between 0 and 1", "leave it out, or take 0.95")
+    return level

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -257,7 +258,8 @@ def _grids(cells: int, down: int, across: int, kept: float, seed: int, block: in
 class Ranked:
     """Features in an order: mask j keeps the first counts[j] of them, or, with `kept` False, all but these.
 
-    `ranks` (n,) gives each feature its place, 0 first. Equal only to itself.
+    `ranks` (n,) gives each feature its place, 0 first. Equal to another where each step takes the same features,
+    which is found out once: several metrics walk the same way, and ties within a step make no difference.
     """
 
     ranks: Tensor
@@ -268,9 +270,10 @@ class Ranked:
     def n(self) -> int:
         return len(self.counts)
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
-        return self
+        step = torch.bucketize(self.ranks, torch.tensor(sorted(set(self.counts))), right=True, out_int32=True)
+        return ("ranked", hashlib.blake2b(step.numpy().tobytes(), digest_size=16).digest(), self.counts, self.kept)
 
     def block(self, features: Features, start: int, stop: int) -> Tensor:
         cut = torch.tensor(self.counts[start:stop])[:, None]

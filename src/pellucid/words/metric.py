@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,8 +41,9 @@ class Measured:
     """A metric's number for one attribution.
 
     `error` is one standard error of it: 0 where it is exact, None where a single run cannot tell (then it is run
-    with several seeds). `curve` are the points (x, y) that it was taken from, `axes` what these are. `notes` are
-    codes for the verdict, `details` further figures by name.
+    with several seeds); `freedom` are its degrees of freedom, where it was told from a few draws. `curve` are the
+    points (x, y) that it was taken from, `axes` what these are. `notes` are codes for the verdict, `details` further
+    figures by name.
     """
 
     value: float
@@ -50,6 +52,7 @@ class Measured:
     axes: tuple[str, str] = ("", "")
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    freedom: float = math.inf
 
 
 @dataclass(frozen=True)

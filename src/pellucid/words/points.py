@@ -232,15 +232,40 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class Ball:
+    """Point number `index` of the stream `seed`, uniform in the box of half width `radius` · (max - min of x) about x.
+
+    That box is the ball of the largest deviation (L∞).
+    """
+
+    seed: int
+    index: int
+    radius: float
+
+    def on(self, x: Tensor, features: Features, out: Tensor | None = None) -> Tensor:
+        """The point; what is never switched off stays as it is."""
+        generator = torch.Generator().manual_seed((self.seed * 0x9E3779B1 + self.index * 0x85EBCA6B + 3) % (1 << 63))
+        moved = torch.rand(tuple(x.shape), generator=generator, dtype=torch.float32).mul_(2).sub_(1).to(x)
+        scale = self.radius * (x.max() - x.min())
+        return _put(moved.mul_(scale).mul_(features.movable(x.dim()).to(x)).add_(x), out)
+
+
+@dataclass(frozen=True)
 class Noise:
-    """Gaussian noise number `index` of the stream `seed`, with standard deviation `spread` · (max - min of x)."""
+    """Gaussian noise number `index` of the stream `seed`, with standard deviation `spread` · (max - min of x).
+
+    x is first moved to where `around` says, if it is given: noise on a neighbour of x.
+    """
 
     seed: int
     index: int
     spread: float
+    around: Ball | None = None
 
     def on(self, x: Tensor, features: Features, out: Tensor | None = None) -> Tensor:
         """x with this noise; what is never switched off stays as it is."""
+        if self.around is not None:
+            x = self.around.on(x, features)
         scale = self.spread * (x.max() - x.min())
         # Drawn where the answer goes, then changed in place: no other tensor of its size is made.
         direct = out is not None and out.dtype == torch.float32 and out.device.type == "cpu" and out.is_contiguous()

@@ -1,0 +1,1 @@
+"""Floor 3: a network watched while it is trained."""
