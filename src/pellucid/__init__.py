@@ -10,37 +10,52 @@ from typing import TYPE_CHECKING, Any
 from pellucid.version import __version__
 
 if TYPE_CHECKING:
+    from pellucid.activity import activity
     from pellucid.compare import compare
+    from pellucid.concepts import tcav
+    from pellucid.craft import craft
     from pellucid.doctor import doctor
     from pellucid.evaluate import evaluate
     from pellucid.explain import explain
+    from pellucid.heads import heads
     from pellucid.look import look
     from pellucid.models.demo import samples
     from pellucid.models.image import ImagePreprocess
     from pellucid.models.module import wrap
     from pellucid.models.sources import load
     from pellucid.models.subject import Subject
+    from pellucid.pruning import prune
     from pellucid.report.page import Section, report
     from pellucid.store.file import open_ as open
+    from pellucid.visualise import visualise
     from pellucid.watch import watch
+    from pellucid.words.activity import Activity
     from pellucid.words.ask import together
     from pellucid.words.case import Case
     from pellucid.words.comparison import Comparison
+    from pellucid.words.concepts import Concepts
+    from pellucid.words.craft import Craft
     from pellucid.words.errors import PellucidError
     from pellucid.words.evaluation import Evaluation
     from pellucid.words.explanation import Explanation
+    from pellucid.words.heads import Heads
     from pellucid.words.look import Look
     from pellucid.words.method import Law, method
     from pellucid.words.metric import Attribution, Measured, metric
     from pellucid.words.regions import box, region, similar
+    from pellucid.words.visualised import Visualised
     from pellucid.words.watch import Training
 
 _PLACES = {
+    "Activity": "pellucid.words.activity",
     "Attribution": "pellucid.words.metric",
     "Case": "pellucid.words.case",
     "Comparison": "pellucid.words.comparison",
+    "Concepts": "pellucid.words.concepts",
+    "Craft": "pellucid.words.craft",
     "Evaluation": "pellucid.words.evaluation",
     "Explanation": "pellucid.words.explanation",
+    "Heads": "pellucid.words.heads",
     "ImagePreprocess": "pellucid.models.image",
     "Law": "pellucid.words.method",
     "Measured": "pellucid.words.metric",
@@ -48,22 +63,29 @@ _PLACES = {
     "Section": "pellucid.report.page",
     "Subject": "pellucid.models.subject",
     "Training": "pellucid.words.watch",
+    "activity": "pellucid.activity",
+    "Visualised": "pellucid.words.visualised",
     "box": "pellucid.words.regions",
     "compare": "pellucid.compare",
+    "craft": "pellucid.craft",
     "doctor": "pellucid.doctor",
     "evaluate": "pellucid.evaluate",
     "explain": "pellucid.explain",
+    "heads": "pellucid.heads",
     "load": "pellucid.models.sources",
     "look": "pellucid.look",
     "Look": "pellucid.words.look",
     "method": "pellucid.words.method",
     "metric": "pellucid.words.metric",
     "open": "pellucid.store.file",
+    "prune": "pellucid.pruning",
     "region": "pellucid.words.regions",
     "report": "pellucid.report.page",
     "samples": "pellucid.models.demo",
     "similar": "pellucid.words.regions",
+    "tcav": "pellucid.concepts",
     "together": "pellucid.words.ask",
+    "visualise": "pellucid.visualise",
     "watch": "pellucid.watch",
     "wrap": "pellucid.models.module",
 }

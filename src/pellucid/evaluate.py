@@ -141,7 +141,8 @@ async def judging(case: Case, plan: Plan, e: Explanation, asked: Judge, given: b
         values, error = over(e, layout), _error_over(e, layout)
     except PellucidError as unlaid:
         return await _apart(about, e, asked, unlaid)
-    return await judged(about, values, error, asking(plan.method, plan.options, prepared, layout), e.means, asked)
+    return await judged(about, values, error, asking(plan.method, plan.options, prepared, layout), e.means, asked,
+                        e.features.name != "map")
 
 
 async def _apart(case: Case, e: Explanation, asked: Judge, unlaid: PellucidError) -> Judged:
@@ -242,12 +243,16 @@ def told(e: Explanation, found: Judged, model: str, tally: Tally | None = None) 
 ALPHA = 0.05
 """How often what knows nothing may do as well before an explanation is not told from it."""
 
+SAME = {"randomisation.same": "with parameters drawn by lot", "random_labels.same": "for a twin with random labels"}
+"""Notes of metrics that take away what the model learnt, by what they found no difference to."""
+
 
 def verdict(found: Judged) -> list[Finding]:
     """What the metrics say of the explanation."""
     reasons: list[Finding] = []
     faithful = [m for m in found.measurements.values() if m.kind == "faithfulness" and m.p is not None]
-    lost = [m for m in faithful if m.p is not None and m.p > ALPHA]
+    # Of few features there are few arrangements: who is better than all of them cannot do more.
+    lost = [m for m in faithful if m.p is not None and m.p > ALPHA and m.beaten < len(m.controls)]
     if lost:
         listed = ", ".join(f"{m.name} (p = {m.p:.2f})" for m in lost)
         every = len(lost) == len(faithful)
@@ -262,8 +267,3 @@ def verdict(found: Judged) -> list[Finding]:
         reasons.append(Finding("sanity.failed", "fail", f"much the same explanation without what was learnt ({listed})",
                                "do not read it as what the model learnt: choose another method"))
     return reasons
-
-
-SAME = {"randomisation.same": "with parameters drawn by lot", "random_labels.same": "for a twin with random labels"}
-"""Notes of metrics that take away what the model learnt, by what they found no difference to."""
-

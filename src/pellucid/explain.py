@@ -30,7 +30,6 @@ from pellucid.words.explanation import Evidence, Explanation, Finding, Verdict
 from pellucid.words.features import Features
 from pellucid.words.method import Method
 from pellucid.words.size import size
-from pellucid.words.target import Predicted
 
 Answer = Explanation | PellucidError
 
@@ -235,7 +234,7 @@ def record(plan: Plan, result: Result, tally: Tally, settings: Settings, sharing
         steps if isinstance(steps, int) else None, means, parts, error,
         off=0.0 if rounding is None else rounding.absolute,
         probable=not tally.probable.isdisjoint((case.target.key, target.key)),
-        sure=result.sure, vanished=result.vanished, chosen=isinstance(plan.target, Predicted) and bool(result.sure),
+        sure=result.sure, vanished=result.vanished, chosen=getattr(target, "among", 0) > 1,
         strange=checks.strange(case, plan.subject) if card.baseline else ()))
     return Explanation(
         values, place, plan.method.name, target.describe(plan.subject.labels), result.score, elements, error,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pellucid.laying import found, laid
 from pellucid.numbers.estimate import Estimate
-from pellucid.numbers.ranking import distinct, elsewhere, lots
+from pellucid.numbers.ranking import elsewhere, lots, others
 from pellucid.words.ask import together
 from pellucid.words.case import Case
 from pellucid.words.change import both
@@ -50,14 +50,14 @@ class Judged:
 
 async def judged(
     case: Case, values: Tensor, error: Tensor | None, again: Callable[[Case], Awaitable[Tensor]] | None, means: str,
-    asked: Judge
+    asked: Judge, unit: bool = True
 ) -> Judged:
     """Every metric of these values (n,) over the case's features; one that does not fit says so in its place.
 
-    A metric that draws is run with several seeds. Where the values have an error, they are drawn from it as well:
-    what a metric cannot tell apart within that error is no difference.
+    `unit` says that values are in units of the score. A metric that draws is run with several seeds. Where the values
+    have an error, they are drawn from it as well: what a metric cannot tell apart within that error is no difference.
     """
-    shown = Attribution(values, again, means)
+    shown = Attribution(values, again, means, unit)
     results = await together(*(_tried(case, shown, error, metric, options, asked)
                                for metric, options in asked.metrics))
     good: dict[str, Measurement] = {}
@@ -95,22 +95,24 @@ async def _measured(
     case: Case, shown: Attribution, error: Tensor | None, metric: Metric, options: Mapping[str, Any], asked: Judge
 ) -> tuple[Measurement, tuple[str, ...]]:
     shape, card = case.features.shape, metric.card
-    controls = min(asked.controls, distinct(shape)) if card.control else 0
+    elsewheres = others(shown.values, shape, asked.seed, asked.controls) if card.control else []
+    controls = len(elsewheres)
     unsure = error is not None and bool((error > 0).any())
     seeded = replace(case, seed=asked.seed)
     jobs = [metric.run(seeded, shown, **options)]
-    jobs += [_defined(metric, seeded, _control(shown, shape, asked.seed, k), options) for k in range(controls)]
+    jobs += [_defined(metric, seeded, _control(shown, values, shape, asked.seed, k), options)
+             for k, values in enumerate(elsewheres)]
     # Within their error values are others with the same right; their metric's spread is not made less by averaging.
     drawn = [replace(shown, values=shown.values + error * _normal(shown.values, asked.seed, k))
              for k in range(asked.replicates)] if unsure and error is not None else []
     jobs += [_defined(metric, seeded, d, options) for d in drawn]
-    measured, *others = await together(*jobs)
-    beside, within = ([m for m in part if m is not None] for part in (others[:controls], others[controls:]))
+    measured, *more = await together(*jobs)
+    beside, within = ([m for m in part if m is not None] for part in (more[:controls], more[controls:]))
     own, freedom, value = measured.error, measured.freedom, measured.value
     if own is None:
-        more = await together(*(_defined(metric, replace(case, seed=asked.seed + k), shown, options)
-                                for k in range(1, asked.replicates)))
-        runs = torch.tensor([measured.value, *(m.value for m in more if m is not None)], dtype=torch.float64)
+        again = await together(*(_defined(metric, replace(case, seed=asked.seed + k), shown, options)
+                                 for k in range(1, asked.replicates)))
+        runs = torch.tensor([measured.value, *(m.value for m in again if m is not None)], dtype=torch.float64)
         value = float(runs.mean())
         if len(runs) > 1:
             own, freedom = float(runs.std()) / math.sqrt(len(runs)), len(runs) - 1
@@ -135,7 +137,7 @@ def _normal(values: Tensor, seed: int, k: int) -> Tensor:
     return torch.randn(values.shape, generator=lots(seed, k + 1_000_003), dtype=torch.float64)
 
 
-def _control(shown: Attribution, shape: tuple[int, ...], seed: int, k: int) -> Attribution:
+def _control(shown: Attribution, values: Tensor, shape: tuple[int, ...], seed: int, k: int) -> Attribution:
     """The same values at other places; asked again they lie at others still."""
     asked = 0
 
@@ -145,8 +147,7 @@ def _control(shown: Attribution, shape: tuple[int, ...], seed: int, k: int) -> A
         assert shown.again is not None
         return elsewhere(await shown.again(case), shape, seed + 1 + k, asked)
 
-    return replace(shown, values=elsewhere(shown.values, shape, seed + 1 + k, 0),
-                   again=None if shown.again is None else again)
+    return replace(shown, values=values, again=None if shown.again is None else again)
 
 
 def asking(method: Method, options: Mapping[str, Any], prepared: Case, layout: Features

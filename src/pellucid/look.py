@@ -48,7 +48,7 @@ RANKS = ("activation", "variance", "attribution")
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
+class Layer:
     """A layer that is looked at: its site, how its value lies, and the ends of its range."""
 
     name: str
@@ -194,7 +194,7 @@ def _told(error: PellucidError) -> Finding:
 
 
 def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]
-            ) -> tuple[list[_Layer], list[Site], tuple[tuple[int, ...] | None, int]]:
+            ) -> tuple[list[Layer], list[Site], tuple[tuple[int, ...] | None, int]]:
     """The layers and the attentions that are looked at, and how the tokens of a picture lie over it."""
     wanted = [layers] if isinstance(layers, str) else list(layers)
     calls = surveyed(subject.module, example.carrier, subject.facts)
@@ -208,7 +208,7 @@ def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]
         else:
             names.append(name)
     here = Places(subject, example)
-    made = [_layer(subject, here, name, calls) for name in dict.fromkeys(names)]
+    made = [layer_of(subject, here, name, calls) for name in dict.fromkeys(names)]
     laid = next((found for c in calls if heads and here.picture and len(shape_of(c)) == 2
                  and (found := here.laid(c)) is not None and found.before), None)
     return made, list(dict.fromkeys(heads)), (laid.grid, laid.before) if laid is not None else (None, 0)
@@ -222,7 +222,7 @@ def _attentions(subject: Subject, example: Example, name: str) -> list[Site]:
     return [Site.parse(n) for n in found] if name == ATTENTION else [Site.parse(name)]
 
 
-def _layer(subject: Subject, here: Places, name: str, calls: list[Heard]) -> _Layer:
+def layer_of(subject: Subject, here: Places, name: str, calls: list[Heard]) -> Layer:
     """A layer by name, and how its value lies."""
     site = Site.parse(name)
     mine = [c for c in calls if c.layer == site.layer and c.call == (site.call or c.call)]
@@ -239,19 +239,19 @@ def _layer(subject: Subject, here: Places, name: str, calls: list[Heard]) -> _La
     if laid is not None and len(shape) >= 2:
         axis = 0 if laid.grid is None else len(shape) - 1
         kind = "places" if len(laid.size) == 2 and len(shape) == 3 else "tokens"
-        return _Layer(name, site, shape, kind, axis, laid.grid if len(shape) == 2 and len(laid.size) == 2 else None,
+        return Layer(name, site, shape, kind, axis, laid.grid if len(shape) == 2 and len(laid.size) == 2 else None,
                       laid.before, ends)
     if len(shape) == 3:
-        return _Layer(name, site, shape, "places", 0, ends=ends)
+        return Layer(name, site, shape, "places", 0, ends=ends)
     if len(shape) == 2:
-        return _Layer(name, site, shape, "tokens", 1, ends=ends)
-    return _Layer(name, site, shape, "units", -1, ends=ends)
+        return Layer(name, site, shape, "tokens", 1, ends=ends)
+    return Layer(name, site, shape, "units", -1, ends=ends)
 
 
 Put = Callable[[_Kept, Shown], None]
 
 
-async def _looked(example: Example, subject: Subject, layers: list[_Layer], heads: list[Site], *, whole: bool,
+async def _looked(example: Example, subject: Subject, layers: list[Layer], heads: list[Site], *, whole: bool,
                   by: str, beside: bool, target: Any) -> Put:
     """The conversation about one input: figures of every layer, and whole values where they are kept."""
     x = example.x if example.x is not None else torch.zeros(())
@@ -325,7 +325,7 @@ def _distance(a: Tensor, b: Tensor) -> float:
     return float((a.double() - b.double()).norm()) / scale if scale else 0.0
 
 
-def _seen(layer: _Layer, kept: _Kept, rank: str) -> Seen:
+def _seen(layer: Layer, kept: _Kept, rank: str) -> Seen:
     running = kept.running[layer.name]
     channels = torch.stack([running.column(name) if name != "variance" else running.variance for name in FIGURES], -1)
     order = ranked(channels, rank, kept.scores.get(layer.name))

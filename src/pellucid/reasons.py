@@ -181,8 +181,8 @@ def incomplete(found: Found) -> Iterator[Finding]:
 def degenerate(found: Found) -> Iterator[Finding]:
     """Values that single nothing out: all zero, all the same, none that speaks for the score.
 
-    Values that sum to the score's change are all negative by right where the score fell, unless it is that of the
-    class which the model chose of several.
+    Where a score is lower than at the baseline, values are negative by right: over features that is a doubt only
+    where it is the score of the class that the model chose of several, which then nothing speaks for.
     """
     values, area = found.values, found.place.name == "map"
     if not bool(values.any()):
@@ -199,7 +199,7 @@ def degenerate(found: Found) -> Iterator[Finding]:
             else "every feature has the same value: none stands out",
             "try another layer, or a score that depends on places" if area
             else "try another baseline or target, or larger features")
-    elif high <= 0 and found.means == "effect" and (found.baseline is None or found.chosen):
+    elif high <= 0 and found.means == "effect" and (area or found.chosen):
         yield Finding(
             "map.all_negative" if area else "values.all_negative", "warn",
             "no place speaks for the score: the map is nowhere above zero" if area

@@ -52,6 +52,25 @@ def test_controls_are_the_same_values_elsewhere_and_p_counts_them() -> None:
     assert best.control == pytest.approx(sum(weights) / 2, rel=0.1)  # taken away in any order
 
 
+def test_of_few_features_every_other_order_is_a_control_once_and_the_best_is_not_called_chance() -> None:
+    e = pellucid.explain(linear(1, 2, 4), torch.ones(1, 3, dtype=torch.float64), "input_x_gradient", target=0)
+    found = pellucid.evaluate(e)
+    assert len(set(found["deletion"].controls)) == len(found["deletion"].controls) == 5
+    assert found["deletion"].p == pytest.approx(1 / 6)
+    assert found.verdict.status == "pass"
+    wrong = pellucid.explain(linear(1, 2, 4), torch.ones(1, 3, dtype=torch.float64), backwards, target=0)
+    assert pellucid.evaluate(wrong).verdict.status == "fail"
+    same = pellucid.explain(linear(2, 2, 2), torch.ones(1, 3, dtype=torch.float64), "input_x_gradient", target=0)
+    assert pellucid.evaluate(same)["deletion"].controls == ()  # equal values have no other place
+
+
+@method(asks="gradient", laws=())
+async def backwards(case: pellucid.Case) -> Tensor:
+    """The smallest first."""
+    (slope,) = await case.gradient(case.here)
+    return -slope
+
+
 def test_a_map_is_moved_as_one_piece_and_a_list_is_shuffled() -> None:
     image = torch.zeros(6, 6)
     image[1:3, 1:3] = 1

@@ -290,6 +290,13 @@ def test_values_without_a_sign_are_not_summed(method: str) -> None:
     assert {"deletion", "insertion", "aopc", "average_drop"} <= set(found)
 
 
+@pytest.mark.parametrize("name", SIGNED)
+def test_a_single_feature_has_no_subsets(name: str) -> None:
+    with pytest.raises(OptionError, match=r"metric\.unfit") as found:
+        measured(name, lambda r: r.sum(1), [1.0])
+    assert "features=" in found.value.do
+
+
 @pytest.mark.parametrize(("name", "wrong"), [
     ("mu_fidelity", {"size": 7}), ("mu_fidelity", {"size": 0}), ("mu_fidelity", {"size": 1.0}),
     ("mu_fidelity", {"size": -0.5}), ("infidelity", {"samples": 1}), ("infidelity", {"perturbation": "blur"}),

@@ -130,16 +130,19 @@ def test_no_positive_value_has_no_mass_but_an_order() -> None:
 def test_the_watermark_lies_where_its_card_says_and_controls_do_not_know() -> None:
     subject, picture = pellucid.load("demo:digits"), pellucid.samples("digits")[0]
     box = subject.card["samples"][0]["watermark_box"]
-    found = pellucid.evaluate(pellucid.explain(subject, picture), metrics=list(EVERY), mask=box)
+    found = pellucid.evaluate(pellucid.explain(subject, picture), metrics=list(EVERY), mask=box, controls=200)
     assert found["pointing_game"].value == 1
     assert found["relevance_mass"].value > 0.5
     assert found["relevance_mass"].details["area"] == pytest.approx(12 * 12 / 64 / 64)
     assert found["mask_auc"].value > 0.95
     for name in EVERY:
-        assert len(found[name].controls) == 20
-        assert (found[name].p or 1) <= 0.1
+        assert len(found[name].controls) == 200
         assert found[name].kind == "localisation"
-    assert found["mask_auc"].control == pytest.approx(0.5, abs=0.2)
+        if name != "pointing_game":
+            assert (found[name].p or 1) <= 0.05
+    # what is 1 or 0 is 1 by chance as often as the mask is large: of one example it proves little
+    assert found["pointing_game"].control == pytest.approx(12 * 12 / 64 / 64, abs=0.04)
+    assert found["mask_auc"].control == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_table_by_the_names_of_its_columns() -> None:

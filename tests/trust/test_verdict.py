@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -178,14 +177,15 @@ def test_three_steps_over_a_digit_are_marked() -> None:
 
 
 class Sums(nn.Module):
-    """w · x for given weights."""
+    """w · x for given weights; with `beside`, a second class that scores so much less."""
 
-    def __init__(self, *weights: float) -> None:
+    def __init__(self, *weights: float, beside: float = 0.0) -> None:
         super().__init__()
-        self.w = nn.Parameter(torch.tensor(weights, dtype=F64))
+        self.w, self.beside = nn.Parameter(torch.tensor(weights, dtype=F64)), beside
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x.flatten(1) * self.w).sum(1)
+        y = (x.flatten(1) * self.w).sum(1)
+        return torch.stack([y, y - self.beside], 1) if self.beside else y
 
 
 DEGENERATE = [((0.0, 0.0, 0.0, 0.0), "values.all_zero"), ((1.0, 1.0, 1.0, 1.0), "values.constant"),
@@ -196,8 +196,9 @@ DEGENERATE = [((0.0, 0.0, 0.0, 0.0), "values.all_zero"), ((1.0, 1.0, 1.0, 1.0), 
 @pytest.mark.parametrize("method", ["ablation", "occlusion", "input_x_gradient"])
 def test_values_that_single_nothing_out_are_marked_over_any_layout(method: str, weights: tuple[float, ...],
                                                                    code: str | None) -> None:
-    named = wrap(Sums(*weights).float(), columns=[Column(c, "number") for c in "abcd"])
-    for model, x in ((Sums(*weights), torch.ones(1, 4, dtype=F64)), (Sums(*weights), torch.ones(1, 1, 2, 2, dtype=F64)),
+    two = Sums(*weights, beside=1.0)
+    named = wrap(Sums(*weights, beside=1.0).float(), columns=[Column(c, "number") for c in "abcd"])
+    for model, x in ((two, torch.ones(1, 4, dtype=F64)), (two, torch.ones(1, 1, 2, 2, dtype=F64)),
                      (named, dict.fromkeys("abcd", 1.0))):
         features = "pixels" if isinstance(x, Tensor) and x.dim() == 4 else None
         e = pellucid.explain(model, x, method, baseline=0.0 if isinstance(x, Tensor) else "zero", features=features) \
@@ -205,24 +206,14 @@ def test_values_that_single_nothing_out_are_marked_over_any_layout(method: str, 
         assert set(codes(e)) == ({code} if code else set())
 
 
-def test_values_that_sum_to_a_fall_are_negative_by_right() -> None:
-    """Unless the class is the one that the model chose, which then nothing speaks for."""
-    falls = pellucid.explain(Sums(-1.0, -2.0, -1.0), torch.ones(1, 3, dtype=F64), "integrated_gradients")
-    assert codes(falls) == {}
-
-    class Two(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = nn.Parameter(torch.tensor([[-1.0, -2.0, -1.0], [-3.0, -3.0, -3.0]], dtype=F64))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return x @ self.w.T
-
-    chosen = pellucid.explain(Two(), torch.ones(1, 3, dtype=F64), "integrated_gradients")
-    assert set(codes(chosen)) == {"values.all_negative"}
-    assert codes(pellucid.explain(Two(), torch.ones(1, 3, dtype=F64), "integrated_gradients", target=1)) == {
-        "values.constant": "warn"}
-    assert codes(pellucid.explain(Two(), torch.ones(1, 3, dtype=F64), "integrated_gradients", target=0)) == {}
+@pytest.mark.parametrize("method", ["integrated_gradients", "expected_gradients", "ablation"])
+def test_a_score_that_fell_is_negative_by_right(method: str) -> None:
+    """Unless it is that of the class which the model chose, which then nothing speaks for."""
+    x, weights = torch.ones(1, 3, dtype=F64), (-1.0, -2.0, -1.0)
+    assert codes(pellucid.explain(Sums(*weights), x, method)) == {}
+    two = Sums(*weights, beside=1.0)
+    assert set(codes(pellucid.explain(two, x, method))) == {"values.all_negative"}
+    assert codes(pellucid.explain(two, x, method, target=0)) == {}
 
 
 def test_a_gradient_that_falls_everywhere_is_a_reaction_and_no_doubt() -> None:

@@ -16,9 +16,9 @@ import pellucid
 from pellucid.store import run as store
 from pellucid.words.errors import PellucidError
 from pellucid.words.watch import Record, Run, Training
-from tests.watch.trained import convolutions, dense, pictures, rows, watched
+from tests.watch.trained import attending, convolutions, dense, pictures, rows, watched
 
-RUN = Run("net", ("0",), "saliency", 2, "abc")
+RUN = Run("net", ("0",), ("0",), (), "saliency", 2, "abc")
 
 
 def archive(folder: Path, steps: int = 4, run: Run = RUN) -> list[Record]:
@@ -44,6 +44,14 @@ def test_what_was_seen_comes_back_as_it_was(tmp_path: Path) -> None:
     assert again.run == training.run
     assert again.events == training.events
     assert len(again.records) == 7
+
+
+def test_layers_are_told_in_the_order_of_the_model_and_not_of_the_alphabet(tmp_path: Path) -> None:
+    training = watched(attending(), rows(), to=tmp_path, steps=10, layers=["norm", "attn", "head", "attention"])
+    again = Training.open(tmp_path).records[-1]
+    for part in ("layers", "flow", "attention"):
+        assert list(getattr(again, part)) == list(getattr(training.records[-1], part)) != []
+    assert list(again.layers) != sorted(again.layers)
 
 
 def test_a_run_that_is_gone_on_with_writes_every_step_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -57,7 +58,7 @@ def trained(clock: Clock, steps: int, step: float, look: float, share: float = 0
 @pytest.mark.parametrize(("step", "look"), [(0.1, 0.5), (0.01, 1.0), (1.0, 0.02), (0.3, 0.3)])
 def test_looks_take_their_share_and_nearly_all_of_it(clock: Clock, step: float, look: float, share: float) -> None:
     steps = round(400 * look / step / share) + 400
-    made, looked = trained(clock, min(steps, 60_000), step, look, share, idle=0.0)
+    made, _ = trained(clock, min(steps, 60_000), step, look, share, idle=0.0)
     assert made.cost.share <= share
     assert made.cost.share > 0.6 * min(share, look / step)
     assert made.cost.setup == pytest.approx(1.0)
@@ -65,7 +66,7 @@ def test_looks_take_their_share_and_nearly_all_of_it(clock: Clock, step: float, 
 
 def test_looks_are_spread_evenly_and_not_made_in_a_row(clock: Clock) -> None:
     _, looked = trained(clock, 4000, 0.1, 0.5)
-    apart = [b - a for a, b in zip(looked[:-1], looked[1:-1], strict=False)]
+    apart = [b - a for a, b in pairwise(looked[:-1])]
     assert min(apart) >= 100
     assert max(apart) <= 103
 

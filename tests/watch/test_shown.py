@@ -80,7 +80,7 @@ def test_names_that_would_be_markup_are_text() -> None:
     records = [Record(0, {evil: 1.0}, layers, {evil: Flow(1, 1.0)}),
                Record(1, {evil: 2.0}, dead, {evil: Flow(1, 1.0, 0.1, 0.1)}, {evil: (0.5,)},
                       Explained(evil, (evil,), ((2, 2),), ((0.0, 1.0, 2.0, 3.0),)), notes=(evil,))]
-    training = Training(Run(evil, (evil,), evil, 1, ""), records, events(records), (evil,))
+    training = Training(Run(evil, (evil,), method=evil, probes=1), records, events(records), (evil,))
     for told in (training.svg(), training.svg(lang="zh")):
         assert "<script" not in told
         assert "\u202e" not in told

@@ -59,9 +59,15 @@ def test_a_watched_training_gives_the_same_bytes() -> None:
 
 def test_an_error_in_the_loop_leaves_nothing_behind_and_is_not_hidden() -> None:
     net, (x, _) = dense(), rows()
-    with pristine(net), pytest.raises(ZeroDivisionError), pellucid.watch(net, to=[], probe=x[:4], every=1) as watcher:
-        watcher.step()
-        raise ZeroDivisionError
+    watcher = pellucid.watch(net, to=[], probe=x[:4], every=1)
+
+    def loop() -> None:
+        with watcher:
+            watcher.step()
+            raise ZeroDivisionError
+
+    with pristine(net), pytest.raises(ZeroDivisionError):
+        loop()
     assert watcher.closed
     assert [r.step for r in watcher.records] == [0, 1]
     assert watcher.step() is None
@@ -167,3 +173,18 @@ def test_without_a_probe_gradients_and_weights_are_watched_layer_by_layer() -> N
     assert list(record.flow) == ["0", "2", "4"]
     assert all(f.gradient for f in record.flow.values())
     assert record.layers == {}
+
+
+def test_the_last_look_has_the_last_figures_and_does_not_say_that_nothing_changed() -> None:
+    net, (x, y) = dense(), rows()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    with pellucid.watch(net, to=[], probe=x[:2], explained=False, share=1e-9) as watcher:
+        for k in range(5):
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            loss = torch.tensor(float(k), requires_grad=True) * 2
+            assert watcher.step(loss=loss) is None
+    assert [r.step for r in watcher.records] == [0, 5]
+    assert watcher.records[-1].figures == {"loss": 8.0}
+    assert all(f.update is None and f.gradient for f in watcher.records[-1].flow.values())
+    assert not any(isinstance(v, torch.Tensor) and v.requires_grad for v in watcher.figures.values())

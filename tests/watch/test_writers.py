@@ -117,7 +117,7 @@ def test_mlflow_gets_metrics_and_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     training = watched(convolutions(), pictures(), to="mlflow:corners", steps=20, method="grad_cam", n=2)
     assert stand_in.experiment == "corners"
     assert [step for step, _ in stand_in.metrics] == [0, 10, 20]
-    step, told = stand_in.metrics[-1]
+    _, told = stand_in.metrics[-1]
     assert told["pellucid/loss"] == pytest.approx(training.records[-1].loss)
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. /") for name in told)
     assert stand_in.images[:2] == ["pellucid/explanation-0/00000000.png", "pellucid/explanation-1/00000000.png"]

@@ -151,7 +151,7 @@ def _read(other: Any) -> Checkpoint:
     if isinstance(other, Checkpoint):
         return other
     if isinstance(other, str) and other.partition(":")[0] in FORMS and ":" in other:
-        with torch.random.fork_rng():  # a network is initialised before it gets its weights
+        with torch.random.fork_rng(devices=[]):  # a network is initialised before it gets its weights
             other = load(other)
     if isinstance(other, str | os.PathLike):
         return Checkpoint(read_weights(other), os.path.basename(other))

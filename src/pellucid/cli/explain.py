@@ -11,8 +11,6 @@ from pellucid.cli import flags, output
 
 if TYPE_CHECKING:
     from pellucid.models.subject import Subject
-    from pellucid.words.errors import PellucidError
-    from pellucid.words.explanation import Explanation
 
 
 
@@ -122,7 +120,7 @@ def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_inp
     from pellucid.cli import writing
     from pellucid.words.errors import PellucidError
 
-    found = _flat(answers)
+    found = flat(answers)
     good = [e for _, e in found if not isinstance(e, PellucidError)]
     if json:
         made = [{"of": where, "error": e.as_dict()} if isinstance(e, PellucidError) else output.as_dict(e)
@@ -204,7 +202,7 @@ def _with_label(part: str, pairs: dict[str, str]) -> str:
     return pairs.get(part) or (f"{where}{colon}{pairs[name]}{at}{how}" if colon and name in pairs else part)
 
 
-def _flat(answers: Any) -> list[tuple[str, Explanation | PellucidError]]:
+def flat(answers: Any) -> list[tuple[str, Any]]:
     """Every answer with the method and row that it is for."""
     by_method = answers if isinstance(answers, dict) else {"": answers}
     found: list[tuple[str, Any]] = []

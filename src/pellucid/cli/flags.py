@@ -32,8 +32,8 @@ class MethodFlags(TyperCommand):
 
 def separated(args: list[str], own: Mapping[str, Any]) -> tuple[list[str], dict[str, str | bool]]:
     """The command's own arguments, and the flags of methods with their values as written."""
-    methods = [value for flag, value in pairwise(args) if flag in ("--method", "-m")]
-    methods += [a.partition("=")[2] for a in args if a.startswith("--method=")]
+    methods = _given(args, "--method", "-m")
+    metrics = _given(args, "--metric") if "--metric" in own else None
     rest: list[str] = []
     found: dict[str, str | bool] = {}
     kinds: dict[str, Any] | None = None
@@ -48,7 +48,7 @@ def separated(args: list[str], own: Mapping[str, Any]) -> tuple[list[str], dict[
             if param is not None and not equals and args and not getattr(param, "is_flag", False):
                 rest.append(args.pop(0))
             continue
-        kinds = known(methods) if kinds is None else kinds
+        kinds = known(methods, metrics) if kinds is None else kinds
         name = flag.removeprefix("--").replace("-", "_")
         off = name.removeprefix("no_")
         if name not in kinds and off in kinds and name != off and _is_switch(kinds[off]) and not equals:
@@ -64,6 +64,12 @@ def separated(args: list[str], own: Mapping[str, Any]) -> tuple[list[str], dict[
         else:
             raise OptionError("option.value", f"{flag} without a value", wanted(kinds[name]), f"write {flag} VALUE")
     return rest, found
+
+
+def _given(args: list[str], *flags: str) -> list[str]:
+    """The values of a flag that may be given several times."""
+    return [value for flag, value in pairwise(args) if flag in flags] + [
+        a.partition("=")[2] for a in args if a.startswith(f"{flags[0]}=")]
 
 
 def known(methods: Iterable[str], metrics: Iterable[str] | None = None) -> dict[str, tuple[str, Any]]:
@@ -88,9 +94,10 @@ def kind_of(method: Any, name: str) -> str:
     return written if isinstance(written, str) else getattr(written, "__name__", str(written))
 
 
-def read(options: Mapping[str, str | bool], methods: Iterable[str]) -> dict[str, Any]:
+def read(options: Mapping[str, str | bool], methods: Iterable[str], metrics: Iterable[str] | None = None
+         ) -> dict[str, Any]:
     """The values of flags as the signature wants them."""
-    kinds = known(methods) if options else {}
+    kinds = known(methods, metrics) if options else {}
     return {name: text if isinstance(text, bool) else value(name, text, kinds[name]) for name, text in options.items()}
 
 

@@ -34,7 +34,7 @@ def read(subject: Subject, given: str, *, row: int | None = None, column: str | 
         return _one_or_all(read_csv(_bytes(CSV_BYTES) if given == STDIN else given), row)
     if task == "text":
         return _text(given, row, column)
-    return _tensor(given)
+    return tensor(given)
 
 
 def _text(given: str, row: int | None, column: str | None) -> Any:
@@ -72,7 +72,7 @@ def _is_file(given: str) -> bool:
     return False
 
 
-def _tensor(given: str) -> Any:
+def tensor(given: str) -> Any:
     """An array in NumPy's own format, without anything pickled; its first axis is the batch."""
     import numpy as np
     import torch

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli import demo, doctor, explain, look, methods, output, report, show, watch
+from pellucid.cli import compare, demo, doctor, evaluate, explain, look, methods, output, report, show, watch
 from pellucid.cli.flags import MethodFlags
 from pellucid.version import __version__
 from pellucid.words.errors import OptionError, PellucidError, nearest
@@ -23,13 +23,15 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command(cls=MethodFlags)(explain.explain)
+app.command(cls=MethodFlags)(evaluate.evaluate)
+app.command(cls=MethodFlags)(compare.compare)
 app.command()(look.look)
 app.command()(watch.watch)
 app.command()(methods.methods)
 app.command()(show.show)
 app.command()(report.report)
 app.command()(doctor.doctor)
-VERBS = ("demo", "explain", "look", "watch", "methods", "show", "report", "doctor")
+VERBS = ("demo", "explain", "evaluate", "compare", "look", "watch", "methods", "show", "report", "doctor")
 
 
 def _version(asked: bool) -> None:

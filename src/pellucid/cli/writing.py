@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pellucid.cli import output
 from pellucid.words.errors import FileError, OptionError, nearest
@@ -53,3 +53,16 @@ def write(found: Sequence[Explanation], place: Path, *, lang: str, title: str = 
         made = [output.as_dict(e) for e in found]
         return atomic.write(place, (output.as_text(made[0] if len(made) == 1 else made) + "\n").encode())
     return atomic.write(place, "\n".join(e.text(lang=lang) for e in found).encode())
+
+
+def write_drawn(items: Sequence[Any], place: Path, made: Any, *, lang: str, title: str = "") -> Path:
+    """Write what has a drawing to one file: all of it on a page or as text, the last as a drawing, `made` as JSON."""
+    from pellucid.report.page import report
+    from pellucid.store import atomic
+
+    kind = place.suffix.lower()
+    if kind == ".html":
+        return report(items, place, title=title, lang=lang)
+    content = (items[-1].svg(lang=lang) if kind == ".svg" else output.as_text(made) + "\n" if kind == ".json"
+               else "\n".join(i.text(lang=lang) for i in items))
+    return atomic.write(place, content.encode())

@@ -22,6 +22,9 @@ SAMPLES, SIZE = 200, 0.2
 
 def signed(shown: Attribution) -> Tensor:
     """The values, where their sums can say what the score does: a strength or a reaction has no sign to add up."""
+    if len(shown.values) < 2:
+        raise OptionError("metric.unfit", "a single feature", "several features to switch off",
+                          "give features= that cut the input into smaller parts")
     if shown.means != "effect":
         raise OptionError(
             "metric.unfit", f"values that are a {shown.means}", "effects on the score, with their sign",
@@ -91,8 +94,8 @@ async def faithfulness_correlation(
     than `samples` subsets, each is taken once, and the number is exact; else its error is the jackknife's.
     Raises `metric.unfit` for values without a sign, `metric.degenerate` where values or drops do not differ.
     """
-    count = counted(size, case.features.n)
-    found, error = correlated(pearson, *await dropped(case, signed(shown), count, samples))
+    values, count = signed(shown), counted(size, case.features.n)
+    found, error = correlated(pearson, *await dropped(case, values, count, samples))
     return Measured(found, error, details={"size": count})
 
 
@@ -111,8 +114,8 @@ async def mu_fidelity(
     As faithfulness_correlation with Spearman's rank correlation, over the same subsets. Others write 0 where
     there is no correlation, as for a constant map; here that is said (`metric.degenerate`).
     """
-    count = counted(size, case.features.n)
-    found, error = correlated(spearman, *await dropped(case, signed(shown), count, samples))
+    values, count = signed(shown), counted(size, case.features.n)
+    found, error = correlated(spearman, *await dropped(case, values, count, samples))
     return Measured(found, error, details={"size": count})
 
 
@@ -134,9 +137,9 @@ async def sensitivity_n(
     `details` tells; where none has one, `metric.degenerate` is raised. The paper draws the curve, and has no mean.
     """
     values, n = signed(shown), case.features.n
-    if sizes < 1 or not 0 < most < 1 or n < 2:
-        raise OptionError("option.value", f"sizes={sizes}, most={most!r}, {n} features",
-                          "sizes from 1, most between 0 and 1, two features", "leave them out for the usual ones")
+    if sizes < 1 or not 0 < most < 1:
+        raise OptionError("option.value", f"sizes={sizes}, most={most!r}", "sizes from 1, most between 0 and 1",
+                          "leave them out for the usual ones")
     top = max(1, round(most * n))
     counts = sorted({round(top ** (k / max(1, sizes - 1))) for k in range(sizes)})
     asked = await together(*(dropped(case, values, count, samples) for count in counts))
@@ -195,13 +198,18 @@ async def infidelity(
       normal with standard deviation `spread` · (max(x) - min(x)), one number for all elements of a feature, so
       that I · φ with the sum of a feature's gradients is the change to first order.
 
-    What is asked where the value's unit is another: the number has no meaning then. The error is one of the mean;
-    where there are no more than `samples` subsets, each is taken once, and the number is exact.
-    Raises `metric.unfit` for values without a sign.
+    A map over a layer's places has a unit of its own: `metric.unfit`, take normalised_infidelity. `details` tells the
+    factor β that would fit the values best, far from 1 where they are in another unit. The error is that of the mean;
+    where there are no more than `samples` subsets, each is taken once, and the number is exact. The paper leaves I
+    open, and its authors' code and others take different ones. Raises `metric.unfit` for values without a sign.
     """
+    if not shown.unit:
+        raise OptionError("metric.unfit", "a map, whose values are on a scale of its own",
+                          "values in units of the score", "take normalised_infidelity, which allows for any scale")
     told, drops, every = await pushed(case, shown, perturbation, samples, size, spread)
-    off = (told - drops).square()
-    return Measured(float(off.mean()), 0.0 if every else float(off.std()) / math.sqrt(len(off)))
+    off, scale = (told - drops).square(), float(told @ told)
+    return Measured(float(off.mean()), 0.0 if every else float(off.std()) / math.sqrt(len(off)),
+                    details={"beta": float(told @ drops) / scale} if scale else {})
 
 
 @metric(

@@ -7,7 +7,6 @@ with each other, and thousands of vectors over a layer of millions of units cost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -33,9 +32,9 @@ BOUND = 30.0
 def fitted(gram: Tensor, y: Tensor, kind: str, penalty: float = PENALTY) -> tuple[Tensor, Tensor]:
     """Linear classifiers f(a) = Σ α_i ⟨a_i, a⟩ + b of classes y (m,) of ±1, for many sets at once.
 
-    gram (sets, m, m) → α (sets, m), which sums to zero, and b (sets,). `ridge` is least squares on y, `logistic` the
-    likeliest logits, both with `penalty` · s · ‖v‖² where s is the mean square distance from the mean; `mean`
-    is the difference of the two means, cut halfway.
+    gram (sets, m, m) → α (sets, m), which sums to zero, and b (sets,). `ridge` is least squares on y (mean of
+    (y − f)² / 2), `logistic` the likeliest logits (mean of ln(1 + exp(−y f))), both with `penalty` · s · ‖v‖² / 2 where
+    s is the mean square distance from the mean; `mean` is the difference of the two means, cut halfway.
     """
     m = len(y)
     centred = gram - gram.mean(1, keepdim=True) - gram.mean(2, keepdim=True) + gram.mean((1, 2), keepdim=True)
@@ -46,7 +45,7 @@ def fitted(gram: Tensor, y: Tensor, kind: str, penalty: float = PENALTY) -> tupl
         return alpha, -(f[:, y > 0].mean(1) + f[:, y < 0].mean(1)) / 2
     if kind == "ridge":
         return _weighted(gram, scale[:, None].expand(-1, m), y.to(gram).expand(len(gram), m))
-    return _logistic(gram, y.to(gram).expand(len(gram), m), scale / m)
+    return _logistic(gram, y.to(gram).expand(len(gram), m), scale)
 
 
 def _weighted(gram: Tensor, ridge: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +64,7 @@ def _logistic(gram: Tensor, y: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]
     for _ in range(NEWTON):
         p = torch.sigmoid(f.clamp(-BOUND, BOUND))
         w = (p * (1 - p)).clamp(min=1e-6)
-        alpha, b = _weighted(gram, penalty[:, None] * y.shape[1] / w, f + ((y > 0).to(f) - p) / w)
+        alpha, b = _weighted(gram, penalty[:, None] / w, f + ((y > 0).to(f) - p) / w)
         before, f = f, torch.einsum("smn,sn->sm", gram, alpha) + b[:, None]
         if float((f - before).abs().amax()) < 1e-6:
             break
@@ -73,79 +72,99 @@ def _logistic(gram: Tensor, y: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
-    """What the vectors of one concept say under every labelling, the true one first.
-
-    `scores` (labellings, counters) are shares of examples whose score grows along the vector, `slopes` the mean change
-    of the score along a vector of length one, `accuracy` the share of held-out examples told apart (both sides
-    weigh the same), `stability` (labellings,) the mean cosine between the vectors of different counter-sets.
-    `alpha` (counters, members) are the true labelling's weights, over `members` (counters, members).
-    """
-
-    scores: Tensor
-    slopes: Tensor
-    accuracy: Tensor
-    stability: Tensor
-    alpha: Tensor
-    members: Tensor
-
-
-@dataclass(frozen=True, eq=False)
 class Cut:
-    """Which of all examples are the concept's, which make up each counter-set, and which of them are held out.
+    """Which places are the concept's, which make up each counter-set, and which are held out; no examples yet.
 
-    `concept` (n,), `counters` (k, m) and the held-out `places` among concept and counter (k, t) are numbers; a
-    labelling permutes what they mean.
+    `members` (counters, m) are the concept's `positive` places and then a counter-set's, `learnt` and `held` (counters,
+    ·) numbers of members, the concept's first.
     """
 
     members: Tensor
     positive: int
-    held: Tensor
     learnt: Tensor
+    held: Tensor
 
     @classmethod
     def of(cls, concept: int, counters: Tensor, seed: int, share: float = 1 / 3) -> Cut:
-        """Examples 0 to `concept` - 1 are the concept's; of each side a `share` is held out, drawn by lot."""
+        """Places 0 to `concept` - 1 are the concept's, counters (k, m) name others; of both a `share` is held out."""
         k, m = counters.shape
-        members = torch.cat([torch.arange(concept).expand(k, -1), counters], 1)
         generator, held, learnt = lots(seed, 62), list[Tensor](), list[Tensor]()
         out = [min(max(round(n * share), 1), n - 1) for n in (concept, m)]
         for _ in range(k):
             a, b = torch.randperm(concept, generator=generator), concept + torch.randperm(m, generator=generator)
             held.append(torch.cat([a[: out[0]], b[: out[1]]]))
             learnt.append(torch.cat([a[out[0] :], b[out[1] :]]))
-        return cls(members, concept, torch.stack(held), torch.stack(learnt))
+        members = torch.cat([torch.arange(concept).expand(k, -1), counters], 1)
+        return cls(members, concept, torch.stack(learnt), torch.stack(held))
+
+    def to(self, device: torch.device) -> Cut:
+        return Cut(self.members.to(device), self.positive, self.learnt.to(device), self.held.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What a concept's vectors say under every labelling, the true one first.
+
+    `scores` (labellings, counters) are shares of inputs whose score grows along the vector, `slopes` the mean change
+    of the score along a vector of length one, `accuracy` the share of held-out examples that are told apart (both
+    sides weigh the same), `stability` (labellings,) the mean cosine between the vectors against different counter-sets.
+    """
+
+    scores: Tensor
+    slopes: Tensor
+    accuracy: Tensor
+    stability: Tensor
 
 
 def told(gram: Tensor, slopes: Tensor, cut: Cut, orders: Tensor, kind: str, penalty: float = PENALTY) -> Told:
-    """Every labelling's vectors, and what they say.
+    """What every labelling's vectors say.
 
     gram (n, n) are the products of all examples' activations, slopes (inputs, n) those of the score's gradients with
     them, orders (labellings, n) which example stands at which place.
     """
-    found = [_told(gram, slopes, cut, some, kind, penalty) for some in _lots(orders, cut, len(slopes))]
-    first = found[0]
-    alpha, members = first[4][0], cut.members[:, :]
-    return Told(*(torch.cat([f[i] for f in found]) for i in range(4)), alpha, orders[0].to(gram.device)[
-        members.to(gram.device)])  # pyright: ignore[reportCallIssue]
+    cut, orders, (k, m) = cut.to(gram.device), orders.to(gram.device), cut.members.shape
+    lots_ = orders.split(max(1, HELD // (k * m * max(m, len(slopes)))))
+    found = [_told(gram, slopes, cut, some, kind, penalty) for some in lots_]
+    return Told(*(torch.cat([getattr(f, name) for f in found]).cpu()
+                  for name in ("scores", "slopes", "accuracy", "stability")))
 
 
-def _lots(orders: Tensor, cut: Cut, inputs: int) -> Iterator[Tensor]:
-    k, m = cut.members.shape
-    yield from orders.split(max(1, HELD // (k * m * max(m, inputs))))
+def weights(gram: Tensor, cut: Cut, kind: str, penalty: float = PENALTY) -> Tensor:
+    """The true labelling's vectors as weights of the examples: (counters, n)."""
+    cut = cut.to(gram.device)
+    inner = gram[cut.members[:, :, None], cut.members[:, None, :]]
+    alpha, _ = fitted(inner, _sides(cut.positive, cut.members.shape[1], gram), kind, penalty)
+    return gram.new_zeros(len(alpha), len(gram)).scatter_add(1, cut.members, alpha)
 
 
-def _told(gram: Tensor, slopes: Tensor, cut: Cut, orders: Tensor, kind: str, penalty: float
-          ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _sides(positive: int, m: int, like: Tensor) -> Tensor:
+    return torch.where(torch.arange(m, device=like.device) < positive, 1.0, -1.0).to(like)
+
+
+def _told(gram: Tensor, slopes: Tensor, cut: Cut, orders: Tensor, kind: str, penalty: float) -> Told:
     b, (k, m) = len(orders), cut.members.shape
-    at = orders.to(gram.device)[:, cut.members.to(gram.device)].flatten(0, 1)
-    y = torch.where(torch.arange(m, device=gram.device) < cut.positive, 1.0, -1.0).to(gram)
+    at = orders[:, cut.members].flatten(0, 1)
+    y = _sides(cut.positive, m, gram)
     inner = gram[at[:, :, None], at[:, None, :]]
     alpha, _ = fitted(inner, y, kind, penalty)
     lengths = torch.einsum("sm,smn,sn->s", alpha, inner, alpha).clamp(min=1e-300).sqrt()
     along = torch.einsum("ism,sm->si", slopes[:, at], alpha)
-    accuracy = _accuracy(inner.unflatten(0, (b, k)), y, cut, kind, penalty)
-    cosines = _cosines(gram, at.unflatten(0, (b, k)), (alpha / lengths[:, None]).unflatten(0, (b, k)))
-    return ((along > 0).double().mean(1).unflatten(0, (b, k)).cpu(),
-            (along.mean(1) / lengths).unflatten(0, (b, k)).cpu(), accuracy.cpu(), cosines.cpu(),
-            alpha.unflatten(0, (b, k)))
+    unit = gram.new_zeros(b, len(gram)).scatter_add(
+        1, at.unflatten(0, (b, k)).flatten(1), (alpha / lengths[:, None]).unflatten(0, (b, k)).flatten(1))
+    # Of k vectors of length one, the square of the sum is k and twice every cosine.
+    cosine = (torch.einsum("bm,mn,bn->b", unit, gram, unit) - k) / (k * (k - 1)) if k > 1 else unit.new_ones(b)
+    return Told((along > 0).double().mean(1).unflatten(0, (b, k)), (along.mean(1) / lengths).unflatten(0, (b, k)),
+                _accuracy(inner.unflatten(0, (b, k)), y, cut, kind, penalty), cosine)
+
+
+def _accuracy(inner: Tensor, y: Tensor, cut: Cut, kind: str, penalty: float) -> Tensor:
+    """The share of each side's held-out examples that fall on their side, mean of both; (labellings, counters)."""
+    every = torch.arange(len(cut.learnt), device=inner.device)[:, None, None]
+    learnt, held = cut.learnt, cut.held
+    small = inner[:, every, learnt[:, :, None], learnt[:, None, :]]
+    alpha, b = fitted(small.flatten(0, 1), y[learnt[0]], kind, penalty)
+    across = inner[:, every, held[:, :, None], learnt[:, None, :]].flatten(0, 1)
+    f = torch.einsum("sml,sl->sm", across, alpha) + b[:, None]
+    side = y[held[0]]
+    right = torch.where(f == 0, 0.5, (f * side > 0).double())
+    return ((right[:, side > 0].mean(1) + right[:, side < 0].mean(1)) / 2).unflatten(0, inner.shape[:2])

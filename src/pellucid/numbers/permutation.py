@@ -38,3 +38,15 @@ def yekutieli(tests: int) -> float:
     Σ 1/i over the tests (doi:10.1214/aos/1013699998).
     """
     return sum(1 / i for i in range(1, tests + 1)) if tests else 1.0
+
+
+def joint(statistics: Tensor) -> Tensor:
+    """One value per labelling (labellings,) from several statistics (labellings, several), large where any is unusual.
+
+    The smallest of their p-values, each against all labellings, with its sign turned: its own p-value (Westfall and
+    Young's) counts how often chance does as well in any of them.
+    """
+    n = len(statistics)
+    ordered = statistics.sort(0).values
+    below = torch.searchsorted(ordered.mT.contiguous(), statistics.mT.contiguous()).mT
+    return -((n - below).double() / n).min(1).values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 
 import torch
 from torch import Tensor
@@ -50,12 +50,30 @@ def _moved(image: Tensor, generator: torch.Generator) -> Tensor:
     return moved.mT if flips[2] and height == width else moved
 
 
-def distinct(shape: tuple[int, ...]) -> int:
-    """How many arrangements `elsewhere` can make, at most; more controls than that would repeat themselves."""
-    if len(shape) == 2 and min(shape) > 1:
-        return (math.prod(shape) - 1) * (8 if shape[0] == shape[1] else 4)
-    n = math.prod(shape)
-    return math.factorial(n) if n < 8 else 1 << 15
+def others(values: Tensor, shape: tuple[int, ...], seed: int, most: int) -> list[Tensor]:
+    """At most so many arrangements of the values at other places, no two alike and none the values themselves.
+
+    Of few values all arrangements are gone through: a share of them is then counted exactly.
+    """
+    n = len(values)
+    if n <= FEW:
+        every = torch.tensor(list(itertools.permutations(range(n))))[1:]
+        drawn = (values[order] for order in every[torch.randperm(len(every), generator=lots(seed))])
+    else:
+        drawn = (elsewhere(values, shape, seed, k) for k in range(4 * most))
+    known, found = {values.numpy().tobytes()}, list[Tensor]()
+    for one in drawn:
+        if len(found) == most:
+            break
+        key = one.contiguous().numpy().tobytes()
+        if key not in known:
+            known.add(key)
+            found.append(one)
+    return found
+
+
+FEW = 6
+"""Values of which every order is made."""
 
 
 def area(x: Tensor, y: Tensor) -> float:

@@ -94,6 +94,8 @@ def facts(e: Explanation, lang: str, level: int) -> Element:
     """Everything below the drawing."""
     evidence: list[tuple[str, Any]] = [(say(lang, key), getattr(e.evidence, key)) for key in EVIDENCE]
     evidence.append((say(lang, "answered"), story.answered_by(e, lang)))
+    if e.evidence.format:
+        evidence.append((say(lang, "format"), e.evidence.format))
     if e.evidence.peak_bytes is not None:
         evidence.append((say(lang, "peak_bytes"), f"{e.evidence.peak_bytes / 2**20:.1f} MiB"))
     if e.evidence.memory:

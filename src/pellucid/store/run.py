@@ -58,7 +58,7 @@ class Archive:
             raise
 
     def _hold(self) -> None:
-        if fcntl is None:
+        if fcntl is None or self._lock is None:
             return
         try:
             # A lock of the process: workers that a loader forks do not hold it any longer than we do.
@@ -156,7 +156,7 @@ def _read(file: Path) -> tuple[Run | None, list[Record], tuple[str, ...], int, s
         if number == 1:
             run = _header(said)
         else:
-            records.append(_record(said, number, records[-1].step if records else -1))
+            records.append(_record(said, number, run or Run(), records[-1].step if records else -1))
         digest, end = str(signed), end + len(line)
     return run, records, notes, end, digest
 
@@ -194,17 +194,26 @@ def _header(said: dict[str, Any]) -> Run:
         container.refuse("file.schema", "a first line with missing, unknown or wrong fields", SCHEMA)
 
 
-def _record(said: dict[str, Any], number: int, after: int) -> Record:
+def _record(said: dict[str, Any], number: int, run: Run, after: int) -> Record:
     try:
         told = RecordLine.model_validate_json(container.dump(said)).record.model_dump()
     except ValidationError:
         container.refuse("file.schema", f"a record with missing, unknown or wrong fields (line {number})", SCHEMA)
     if told["step"] <= after:
         container.refuse("file.schema", f"step {told['step']} after step {after} (line {number})", "steps in order")
-    layers = {k: Watched(**v) for k, v in told.pop("layers").items()}
-    flow = {k: Flow(**v) for k, v in told.pop("flow").items()}
+    # The form that is signed has its keys sorted; layers are told in the order of the model.
+    layers = {k: Watched(**v) for k, v in _ordered(told.pop("layers"), run.layers)}
+    flow = {k: Flow(**v) for k, v in _ordered(told.pop("flow"), run.parts)}
+    attention = dict(_ordered(told.pop("attention"), run.attention))
     explained = told.pop("explained")
-    return Record(layers=layers, flow=flow, explained=None if explained is None else Explained(**explained), **told)
+    return Record(layers=layers, flow=flow, attention=attention,
+                  explained=None if explained is None else Explained(**explained), **told)
+
+
+def _ordered(named: dict[str, Any], order: tuple[str, ...]) -> list[tuple[str, Any]]:
+    """Items in this order; what is not named there comes last."""
+    place = {name: k for k, name in enumerate(order)}
+    return sorted(named.items(), key=lambda item: place.get(item[0], len(place)))
 
 
 def _digest(before: str, said: dict[str, Any]) -> str:

@@ -17,6 +17,8 @@ Number = float | None
 class RunRecord(Strict):
     model: Text
     layers: tuple[Text, ...]
+    parts: tuple[Text, ...]
+    attention: tuple[Text, ...]
     method: Text
     probes: Whole
     probe: Text

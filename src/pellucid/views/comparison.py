@@ -20,7 +20,7 @@ from pellucid.views.palette import Array
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import method_name, metric_name, say
 from pellucid.views.writing import clip, columns, em, number, pad, signed, visible, wrap
-from pellucid.words.comparison import Comparison
+from pellucid.words.comparison import Comparison, Contradiction
 from pellucid.words.explanation import Finding
 
 MEASURES = ("rank", "sign", "top")
@@ -246,7 +246,7 @@ def _contradictions(c: Comparison, sheet: Sheet, y: float, top: int, notes: list
         return [*nodes, *made], y + 10
     names = feature_names(c, sheet.lang)
     for found in c.contradictions[:MARKED]:
-        made, y = lines(names[found.at] + sheet.say("colon") + _sides(c, found, sheet.lang), sheet.margin, y, 12.5,
+        made, y = lines(names[found.at] + sheet.say("colon") + sides(c, found, sheet.lang), sheet.margin, y, 12.5,
                         sheet.inner, most=2)
         nodes += [el("g", *made, data_contradiction=found.at, data_size=f"{found.size:.4g}")]
     if len(c.contradictions) > MARKED:
@@ -255,9 +255,9 @@ def _contradictions(c: Comparison, sheet: Sheet, y: float, top: int, notes: list
     return nodes, y + 10
 
 
-def _sides(c: Comparison, found: object, lang: str) -> str:
-    above, below = (say(lang, "comma").join(label(c, n, lang) for n in getattr(found, side)) for side in
-                    ("above", "below"))
+def sides(c: Comparison, found: Contradiction, lang: str) -> str:
+    above, below = (say(lang, "comma").join(label(c, n, lang) for n in side) for side in
+                    (found.above, found.below))
     return say(lang, "raised by", list=above) + say(lang, "semicolon") + say(lang, "lowered by", list=below)
 
 
@@ -270,7 +270,7 @@ def _agreement(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]
     y += 44
     names = [f"{i + 1}  {label(c, n, sheet.lang)}" for i, n in enumerate(c)]
     beside = 1 if sheet.narrow or m > 6 else 3
-    left = min(sheet.inner * 0.42 if beside == 1 else 150.0, max(map(em, names)) * 13 + 12)
+    left = min(sheet.inner * 0.42 if beside == 1 else 172.0, max(map(em, names)) * 13 + 12)
     wide = min(56.0, ((sheet.inner - left) / beside - 16 * (beside > 1)) / m)
     below = y
     for k, what in enumerate(MEASURES):
@@ -348,12 +348,11 @@ def _worth(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) ->
 def _spoken(c: Comparison, lang: str) -> list[str]:
     """What is said to who cannot see it."""
     told = [facts(c, lang)]
-    for k, what in enumerate(MEASURES):
+    for what in MEASURES:
         typical = c.typical(what)
         if typical == typical:
             told.append(say(lang, f"agree {what}", k=c.k) + say(lang, "colon") + two(typical))
-        del k
-    return [*told, *(f"{feature_names(c, lang)[f.at]}: {_sides(c, f, lang)}" for f in c.contradictions[:MARKED])]
+    return [*told, *(f"{feature_names(c, lang)[f.at]}: {sides(c, f, lang)}" for f in c.contradictions[:MARKED])]
 
 
 def text(compared: Comparison, *, lang: str = "en", width: int = 80) -> str:
@@ -361,7 +360,8 @@ def text(compared: Comparison, *, lang: str = "en", width: int = 80) -> str:
     c = compared
     out = [*head_text(c, lang, width), "", *wrap(_title(c, lang) + "  " + facts(c, lang), width, columns), ""]
     heads, rows = cells(c, lang)
-    out += [say(lang, "baseline worth" if c.baselines else "worth"), *_lines([heads, *rows], width), ""]
+    out += [*wrap(say(lang, "baseline worth" if c.baselines else "worth"), width, columns),
+            *_lines([heads, *rows], width), ""]
     if len(c) > 1:
         out.append(say(lang, "agreement"))
         for what in MEASURES:
@@ -379,7 +379,7 @@ def text(compared: Comparison, *, lang: str = "en", width: int = 80) -> str:
     if not c.contradictions:
         out += ["  " + t for t in wrap(say(lang, "contradict none"), width - 2, columns)]
     for found in c.contradictions[:MARKED]:
-        out += ["  " + t for t in wrap(names[found.at] + say(lang, "colon") + _sides(c, found, lang), width - 2,
+        out += ["  " + t for t in wrap(names[found.at] + say(lang, "colon") + sides(c, found, lang), width - 2,
                                        columns)]
     if len(c.contradictions) > MARKED:
         out.append("  " + say(lang, "more contradict", n=len(c.contradictions) - MARKED))

@@ -55,5 +55,5 @@ def labelled(values: Array, limit: float, rows: Sequence[str], columns: Sequence
 def percent(value: float) -> str:
     """A share with its sign, in few letters."""
     size = abs(value) * 100
-    told = "0" if size < 0.05 else f"{size:.1f}" if size < 1 else f"{size:.0f}"
+    told = "0" if size < 0.05 else f"{size:.1f}" if size < 0.95 else f"{size:.0f}"
     return f"{'' if told == '0' else '+' if value > 0 else '−'}{told}%"

@@ -42,7 +42,7 @@ SETTLED, MOVED = 0.8, 0.3
 """Rank correlations above which an explanation stays as it is, and below which it is another one."""
 
 CALM, SPAN = 4, 0.2
-"""An explanation has settled when it stayed as it is over so many looks, and so large a share of the steps till then."""
+"""An explanation has settled when it stayed as it is over so many looks, and over this share of the steps till then."""
 
 
 def events(records: Sequence[Record]) -> tuple[Event, ...]:
@@ -181,10 +181,10 @@ def _collapsed(records: Sequence[Record]) -> Iterator[Event]:
 
 
 def _shortcut(records: Sequence[Record]) -> Iterator[Event]:
-    """When the explanation came to rest on the suspect part: for most inputs, and up to the last look."""
+    """When the explanation came to rest on the suspect part: for most inputs, and at nearly all looks since."""
     seen = [(r.step, r.explained) for r in records if r.explained is not None and r.explained.suspected is not None]
     # What an untrained network is explained by is no one's finding: it is what the others are compared with.
-    step = _lasting([(s, _rests(e)) for s, e in seen[1:]])
+    step = _mostly([(s, _rests(e)) for s, e in seen[1:]])
     if step is None:
         return
     known = dict(seen)
@@ -251,6 +251,15 @@ def _names(records: Sequence[Record], part: Callable[[Record], Any]) -> list[str
 def _first_of_two(seen: list[tuple[int, bool]]) -> int | None:
     """The first step at which it was so, and at the next look still."""
     return next((a[0] for a, b in pairwise(seen) if a[1] and b[1]), None)
+
+
+def _mostly(seen: list[tuple[int, bool]]) -> int | None:
+    """The first step from which on it was so at four looks of five, the first two and the last among them."""
+    for k, (step, so) in enumerate(seen):
+        rest = [one for _, one in seen[k:]]
+        if so and all(rest[:2]) and rest[-1] and 5 * sum(rest) >= 4 * len(rest):
+            return step
+    return None
 
 
 def _lasting(seen: list[tuple[int, bool]]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,8 @@ class Probe:
 
     def rehearse(self, explains: bool) -> None:
         """A look that is not kept: the engine learns on it what later looks are spared."""
+        # Any optimizer loads it, and where it is loaded the engine decides otherwise: better now than in the training.
+        importlib.import_module("torch._dynamo")
         self.layers_said()
         if explains:
             self.explained()
@@ -164,9 +167,10 @@ def _watched(place: _Place, figures: Tensor, counts: Tensor) -> Watched:
     fine = torch.isfinite(f).all(-1)
     broken = 1.0 - float(fine.double().mean())
     dead = float((most.amax(0) <= least.amin(0)).double().mean()) if counted > 1 and bool(fine.all()) else None
-    told = [_finite(float(v)) for v in (mean.mean(), spread, least.min(), most.max())]
-    shares = [_finite(float(v.mean())) or 0.0 for v in (zero, end)]
-    return Watched(*told, dead, *shares, counted, broken, tuple(int(c) for c in counts.sum(0).tolist()))
+    return Watched(
+        _finite(mean.mean()), _finite(spread), _finite(least.min()), _finite(most.max()), dead,
+        _finite(zero.mean()) or 0.0, _finite(end.mean()) or 0.0, counted, broken,
+        tuple(int(c) for c in counts.sum(0).tolist()))
 
 
 def _agreement(maps: list[Tensor], before: Explained | None) -> float | None:
@@ -184,8 +188,8 @@ def _size(example: Example) -> tuple[int, int] | None:
     return (example.x.shape[-2], example.x.shape[-1]) if example.x is not None and example.x.dim() >= 2 else None
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: Tensor | float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def owned(module: nn.Module) -> list[str]:

@@ -62,8 +62,9 @@ class Pace:
         if self.every is not None:
             return step % self.every == 0
         next_ = sorted(self.steps)[len(self.steps) // 2] if self.steps else 0.0
-        return (self.recent[-1] <= self.share * (self.since + next_)
-                and self.seconds + 2 * max(self.recent) <= self.share * (self.training + next_))
+        look = min(self.recent)  # of two: one may have been held up by something else
+        return (look <= self.share * (self.since + next_)
+                and self.seconds + 2 * look <= self.share * (self.training + next_))
 
     @property
     def cost(self) -> Cost:

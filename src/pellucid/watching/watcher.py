@@ -40,6 +40,7 @@ class Watcher:
         self.notes: list[str] = []
         self.closed = self.silent = False
         self._trained = 0.0
+        self.figures: dict[str, Any] = {}
         explained, said = None, ({}, {})
         began = time.perf_counter()
         if probe is not None:
@@ -48,7 +49,8 @@ class Watcher:
             said = probe.layers_said()
             explained = probe.explained() if explains else None
         method = explained.method if explained is not None else ""
-        self.run = Run(name, tuple(layers), method, len(probe.inputs) if probe else 0, probe.digest if probe else "")
+        self.run = Run(name, tuple(said[0]), tuple(self.parameters.groups), tuple(said[1]), method,
+                       len(probe.inputs) if probe else 0, probe.digest if probe else "")
         self._begin(explained)
         self.last = self.records[-1].step if self.records else -1
         self.at = max(self.last, 0) if start is None else start
@@ -88,9 +90,11 @@ class Watcher:
         self.pace.enter()
         self.at = self.at + 1 if step is None else step
         self.pace.stepped()
+        # Without their graphs, which would keep a step's activations alive until the next.
+        self.figures = {k: v.detach() if isinstance(v, torch.Tensor) else v for k, v in figures.items()}
         record = None
         if self.looking and self.at > self.last:
-            record = self._look(figures)
+            record = self._look()
         self._ahead()
         self.pace.leave()
         return record
@@ -108,7 +112,7 @@ class Watcher:
         if self.looking:
             self.parameters.remember()
 
-    def _look(self, figures: dict[str, Any]) -> Record:
+    def _look(self) -> Record:
         device = device_of(self.module, [])
         if device.type == "cuda":
             torch.cuda.synchronize(device)  # what is still at work there is the training's, not the look's
@@ -118,7 +122,7 @@ class Watcher:
         trained = self.pace.training - self._trained
         self._trained = self.pace.training
         notes: list[str] = []
-        told = {k: _number(v) for k, v in figures.items()}
+        told = {k: _number(v) for k, v in self.figures.items()}
         flow: dict[str, Flow] = self._tried(self.parameters.flow, {}, notes)
         layers: dict[str, Watched] = {}
         heads: dict[str, tuple[float | None, ...]] = {}
@@ -162,7 +166,8 @@ class Watcher:
         try:
             if self.at > self.last:
                 self.pace.enter()
-                self._look({})
+                self.parameters.before = {}  # kept for a step that does not come
+                self._look()
                 self.pace.leave()
         finally:
             self._end()
@@ -213,7 +218,7 @@ class Watcher:
 def _number(value: Any) -> float | None:
     """A figure of the loop's as a number; None where it is not finite."""
     try:
-        found = float(value.detach() if isinstance(value, torch.Tensor) else value)
+        found = float(value)
     except (TypeError, ValueError, RuntimeError):
         return None
     return found if math.isfinite(found) else None

@@ -28,12 +28,14 @@ class Attribution:
 
     `again` asks the same method, with the same options, about another case, and lays its values over the same
     features; None where only values are known (an explanation from a file without its model). `means` is as on
-    `Explanation`: only of an `effect` does the sign say anything about the score.
+    `Explanation`: only of an `effect` does the sign say anything about the score. `unit` says that effects are in units
+    of the score; a map over places says how strong, on a scale of its own.
     """
 
     values: Tensor
     again: Callable[[Case], Awaitable[Tensor]] | None = None
     means: str = "effect"
+    unit: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,7 @@ class Sized:
 
 @lru_cache(maxsize=64)
 def _count(players: int, off: int, most: int) -> int:
-    """How many subsets there are, counted until they are more than `most`: of pixels there are too many to write down."""
+    """How many subsets there are, counted until they are more than `most`: the number itself may be very long."""
     count = 1
     for k in range(min(off, players - off)):
         count = count * (players - k) // (k + 1)

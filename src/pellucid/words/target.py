@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, SupportsIndex, cast
 
 from torch import Tensor
@@ -47,10 +47,14 @@ def classes(value: Tensor) -> int:
 
 @dataclass(frozen=True)
 class Class:
-    """One class of an output (rows, K); class 0 of an output with one score per row is that score."""
+    """One class of an output (rows, K); class 0 of an output with one score per row is that score.
+
+    `among` says of how many classes the model chose it, 0 where it was named.
+    """
 
     index: int
     of: Site | None = None
+    among: int = field(default=0, compare=False)
 
     @property
     def key(self) -> Hashable:
@@ -87,7 +91,7 @@ class Predicted:
         """The frozen target of every row."""
         best = value.reshape(len(value), classes(value)).argmax(1)
         indices: list[int] = best.tolist()
-        return [Class(i) for i in indices]
+        return [Class(i, among=classes(value)) for i in indices]
 
     def describe(self, labels: Sequence[str]) -> str:
         return "the predicted class"

@@ -143,10 +143,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Run:
-    """What is watched: the model's name, its layers in order, the method, and the probe inputs by number and digest."""
+    """What is watched: the model's name, the method, the probe inputs by number and digest, and everything by name.
+
+    `layers` speak for the probe inputs, `parts` hold parameters, `attention` attends; each in the model's order.
+    """
 
     model: str = ""
     layers: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    attention: tuple[str, ...] = ()
     method: str = ""
     probes: int = 0
     probe: str = ""

@@ -1,0 +1,1 @@
+"""Diagnosis: conversations over many inputs that end in findings."""

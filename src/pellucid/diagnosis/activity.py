@@ -1,0 +1,263 @@
+"""What channels do over data, as it streams by, and what of it is a fault."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.numbers.activity import FIGURES, Figures, Spectrum
+from pellucid.numbers.detection import share, silent
+from pellucid.numbers.significance import discoveries
+from pellucid.numbers.twins import MOST, Projected, Sketch, chance, groups
+from pellucid.words.activity import Channels
+from pellucid.words.ask import Ask, Each, together
+from pellucid.words.case import Case
+from pellucid.words.points import AsIs
+from pellucid.words.site import Site
+
+LEVEL = 0.05
+"""How many of the layers that are said to have dead channels may have come to it by chance."""
+
+DEAD, LINEAR, STUCK = 0.2, 0.5, 0.5
+"""Shares of a layer's channels from which it is a fault that they never change, that a rectifier never cuts them, that
+they stick at the ends of the range: some are common in healthy models (up to a tenth of the units of small rectified
+networks after training), and are only counted."""
+
+NEARLY, RARE = 1e-3, 0.25
+"""Active in less of its places a channel is nearly dead; a fault where so many are."""
+
+ENDED = 0.95
+"""Share of a channel's values at the ends of a bounded range from which it is saturated."""
+
+FACTOR, SPREADS = 2.0, 3.5
+"""A layer's scale departs where it is so many times its peers', and further from their middle than so many of their
+spreads (by the median deviation)."""
+
+SPIKE = 30.0
+"""So many times the scale of the layer before and of the one after, or so little: none of these was normalised."""
+
+BLURRED, DETAIL = 8.0, 0.02
+"""Fine detail is lost where its share falls so many times from one layer to the next of the same size, from at least
+this share."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A layer that is looked at: how its value lies, and where its range ends.
+
+    `certain` says that the range ends there whatever was seen; otherwise it is taken to where all values lie within.
+    `peers` are normalisations behind layers of its kind, where it has none. `rectifier` says that it cuts at zero.
+    `told` is False for what is only compared with; `last` says that its value is the model's output.
+    """
+
+    name: str
+    site: Site
+    shape: tuple[int, ...]
+    kind: str
+    axis: int
+    ends: tuple[float, float] = (-1.0, 1.0)
+    certain: bool = False
+    told: bool = True
+    peers: tuple[str, ...] = ()
+    rectifier: bool = False
+    last: bool = False
+
+    @property
+    def places(self) -> int:
+        return math.prod(self.shape) // max(self.channels, 1)
+
+    @property
+    def channels(self) -> int:
+        return self.shape[self.axis] if self.axis >= 0 else math.prod(self.shape)
+
+    @property
+    def compared(self) -> bool:
+        return self.told and 1 < self.channels <= MOST
+
+    @property
+    def folds(self) -> list[Each]:
+        """What is asked of every input."""
+        asked: list[Each] = [Each(Figures(self.axis, self.ends))]
+        if self.compared:
+            asked.append(Each(Projected(self.axis)))
+        if self.kind == "places" and min(self.shape[1:]) >= 4:
+            asked.append(Each(Spectrum(self.axis)))
+        return asked
+
+
+async def said(case: Case, layers: Sequence[Looked]) -> list[Tensor]:
+    """The conversation about one input."""
+    answers = await together(*(Ask("reading", case, AsIs(), layer.site, each)
+                               for layer in layers for each in layer.folds))
+    return [a[0] for a in answers]
+
+
+class Running:
+    """Figures of one layer over a set: nothing of an input is kept."""
+
+    def __init__(self, layer: Looked) -> None:
+        self.layer, self.n, self.sketch = layer, 0, Sketch()
+        self.first = self.most = self.least = self.fired = torch.zeros(0)
+        self.sums = torch.zeros(0)
+        self.moments = torch.zeros(0)
+        self.fine = [0.0, 0.0]
+        self.logs: list[float] = [0.0, 0.0]
+
+    def add(self, answers: Sequence[Tensor]) -> None:
+        """One more input's answers, in the order of `Looked.folds`."""
+        given = iter(answers)
+        f = next(given).detach().cpu().double()
+        mean, variance, most, least = f[:, 0], f[:, 1], f[:, 2], f[:, 3]
+        if not self.n:
+            self.first, self.most, self.least = mean.clone(), most.clone(), least.clone()
+            self.fired, self.sums = torch.zeros_like(mean), torch.zeros_like(f)
+            self.moments = torch.zeros(4, len(mean), dtype=torch.float64)
+        self.n += 1
+        self.sums += f
+        self.most, self.least = torch.maximum(self.most, most), torch.minimum(self.least, least)
+        # What rests at zero fires above it; for others that a channel changes at all is what can be told.
+        self.fired += (most > 0) | (least < 0)
+        square = variance + mean.square()
+        self.moments += torch.stack([square, square.square(), mean.square(), mean * square])
+        spread = float(variance.mean() if self.layer.places > 1 else mean.square().mean())
+        if spread > 0:
+            self.logs[0] += 0.5 * math.log(spread)
+            self.logs[1] += (0.5 * math.log(spread)) ** 2
+        if self.layer.compared:
+            self.sketch.add(next(given))
+        fine = next(given, None)
+        if fine is not None and math.isfinite(float(fine)):
+            self.fine[0] += float(fine)
+            self.fine[1] += 1
+
+    def record(self) -> Channels:
+        """The layer's channels as they were seen."""
+        n, layer = self.n, self.layer
+        mean, square = self.sums[:, 0] / n, self.moments[0] / n
+        spread = (square - mean.square()).clamp(min=0).sqrt()
+        size = float(torch.maximum(self.most.abs(), self.least.abs()).max())
+        still = (self.most - self.least) <= 1e-6 * size
+        zero, active = self.sums[:, FIGURES.index("zero")] / n, self.sums[:, FIGURES.index("active")] / n
+        rectified = float(self.least.min()) == 0 and bool((zero > 0).any())
+        fired = self.fired if rectified else torch.where(still, 0.0, float(n))
+        quiet = still if n * layer.places > 1 else torch.zeros_like(still)
+        unlit, p = silent(torch.where(quiet, 0.0, fired.clamp(min=1)), n) if bool(quiet.any()) else (0.0, 1.0)
+        ends = self.sums[:, FIGURES.index("end")] / n
+        live = ~quiet & (spread > 0)
+        found, alike = list[tuple[int, ...]](), 1.0
+        if layer.compared and n > 1:
+            r = self.sketch.correlations(mean)
+            r[~live], r[:, ~live] = torch.nan, torch.nan
+            found = groups(r.nan_to_num(), self._independent(mean))
+            alike = chance(r.nan_to_num(), live) if found else 1.0
+        within = float(self.least.min()) >= layer.ends[0] and float(self.most.max()) <= layer.ends[1]
+        bounded = layer.certain or (within and float(self.least.min()) < layer.ends[0] / 2)
+        offset = (mean.abs() / spread)[live]
+        logs = self.logs[1] / n - (self.logs[0] / n) ** 2
+        return Channels(
+            layer.name, layer.kind, layer.shape, n, layer.places, fired, active, _where(quiet),
+            _where(~quiet & (active < NEARLY)) if rectified else (),
+            _where(~quiet & (zero == 0)) if rectified else (), tuple(found),
+            _where(ends >= ENDED) if bounded else (), rectified,
+            share(0, n)[1], unlit, p, alike, float(spread[live].square().mean().sqrt()) if bool(live.any()) else 0.0,
+            math.sqrt(max(logs, 0.0) / max(n - 1, 1)), float(offset.median()) if len(offset) else 0.0,
+            self.fine[0] / self.fine[1] if self.fine[1] else None, bounded, layer.compared)
+
+    def _independent(self, mean: Tensor) -> Tensor:
+        """How many inputs a channel's variance really rests on: (sum of e)² / sum of e², e its part of each input."""
+        square, fourth, low, mixed = self.moments
+        first = self.sums[:, 0]
+        total = square - 2 * mean * first + self.n * mean.square()
+        each = (fourth + 4 * mean.square() * low + self.n * mean**4 - 4 * mean * mixed
+                + 2 * mean.square() * square - 4 * mean**3 * first)
+        return total.square() / each.clamp(min=1e-300)
+
+
+def _where(which: Tensor) -> tuple[int, ...]:
+    return tuple(which.nonzero().flatten().tolist())
+
+
+Fact = tuple[str, str, str, tuple[int, ...], dict[str, Any]]
+"""Code, level, layer, channels, and what the sentence is made of."""
+
+
+def faults(layers: Mapping[str, Looked], found: Mapping[str, Channels]) -> list[Fact]:
+    """What is wrong, layer by layer; by rules that healthy models keep clear of."""
+    told = [c for n, c in found.items() if layers[n].told]
+    out: list[Fact] = []
+    p = torch.tensor([c.p for c in told], dtype=torch.float64)
+    sure = discoveries(p, LEVEL).tolist() if len(p) else []
+    twins = discoveries(torch.tensor([c.alike for c in told], dtype=torch.float64), LEVEL).tolist() if len(p) else []
+    for c, real, copied in zip(told, sure, twins, strict=True):
+        last = layers[c.name].last
+        if real and len(c.dead) >= max(DEAD * c.count, 1) and not last:
+            out.append(_fact("channels.dead", c, c.dead, unseen=f"{c.unseen:.1%}", expected=f"{c.chance * c.count:.1g}"))
+        if len(c.nearly) >= RARE * c.count and c.inputs * c.places >= 3 / NEARLY and not last:
+            out.append(_fact("channels.nearly_dead", c, c.nearly))
+        if layers[c.name].rectifier and len(c.always) > LINEAR * c.count and c.inputs * c.places >= 20:
+            out.append(_fact("layer.linear", c, c.always))
+        if c.duplicated and copied:
+            again = tuple(k for g in c.duplicated for k in g[1:])
+            out.append(_fact("channels.duplicated", c, again, groups="; ".join(
+                " = ".join(map(str, g)) for g in c.duplicated[:4]) + ("; …" if len(c.duplicated) > 4 else "")))
+        if c.bounded and not last and len(c.saturated) > STUCK * c.count and c.inputs * c.places >= 20:
+            out.append(_fact("layer.saturated", c, c.saturated))
+    return out + _unnormalised(layers, found, told) + _blurred(told)
+
+
+def _fact(code: str, c: Channels, channels: tuple[int, ...], **facts: Any) -> Fact:
+    return (code, "warn", c.name, channels, {"layer": c.name, "n": len(channels), "of": c.count, "inputs": c.inputs,
+                                             "share": f"{len(channels) / c.count:.0%}", **facts})
+
+
+def _unnormalised(layers: Mapping[str, Looked], found: Mapping[str, Channels], told: Sequence[Channels]
+                  ) -> list[Fact]:
+    """Layers that their peers' normalisations would have kept in proportion, and ones that neighbours do not share."""
+    out: list[Fact] = []
+    for name, layer in layers.items():
+        peers = [found[p].scale for p in layer.peers if found[p].scale > 0]
+        c = found[name]
+        if len(peers) < 2 or c.scale <= 0:
+            continue
+        logs = [math.log(s) for s in peers]
+        middle = median(logs)
+        spread = 1.4826 * median(abs(x - middle) for x in logs)
+        apart = abs(math.log(c.scale) - middle) - 2 * c.scale_error
+        if apart > max(math.log(FACTOR), SPREADS * spread):
+            out.append(("layer.unnormalised", "warn", name, (), {
+                "layer": name, "scale": f"{c.scale:.3g}", "peers": f"{math.exp(middle):.3g}", "n": len(peers),
+                "times": f"{math.exp(abs(math.log(c.scale) - middle)):.1f}"}))
+    known = {f[2] for f in out}
+    for k in range(1, len(told) - 1):
+        before, c, after = told[k - 1 : k + 2]
+        if c.name in known or not c.kind == before.kind == after.kind or min(before.scale, c.scale, after.scale) <= 0:
+            continue
+        up = min(c.scale / before.scale, c.scale / after.scale)
+        down = min(before.scale / c.scale, after.scale / c.scale)
+        if max(up, down) >= SPIKE:
+            out.append(("layer.out_of_scale", "warn", c.name, (), {
+                "layer": c.name, "scale": f"{c.scale:.3g}", "before": f"{before.scale:.3g}",
+                "after": f"{after.scale:.3g}"}))
+    return out
+
+
+def _blurred(told: Sequence[Channels]) -> list[Fact]:
+    """Layers behind which the fine detail of what came before is gone, at the same size."""
+    out: list[Fact] = []
+    last: dict[tuple[int, ...], Channels] = {}
+    for c in told:
+        if c.fine is None:
+            continue
+        before = last.get(c.shape[1:])
+        if before is not None and before.fine is not None and before.fine >= DETAIL and (
+                c.fine * BLURRED < before.fine) and c.inputs * c.places >= 256:
+            out.append(("layer.blurred", "warn", c.name, (), {
+                "layer": c.name, "fine": f"{c.fine:.1%}", "before": f"{before.fine:.1%}", "other": before.name}))
+        last[c.shape[1:]] = c
+    return out

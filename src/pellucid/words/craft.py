@@ -1,0 +1,95 @@
+"""Concepts that were found in a layer without anybody naming them: parts, and the crops that show each best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pellucid.words import draw
+from pellucid.words.explanation import Evidence, Finding
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A box (left, top, right, bottom) of an input, how much of a part is in it, and its picture where there is one."""
+
+    input: int
+    box: tuple[int, int, int, int]
+    amount: float
+    picture: np.ndarray[Any, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A direction of a layer's channels, of length one and without negative numbers.
+
+    `importance` is its total Sobol index, mean over inputs with its standard `error`; `effect` what the score loses
+    when it is taken out, mean over inputs: unlike the importance it has a sign. `same` is how far it was found again
+    from other starts (cosine, the least). `crops` show it best, one of each input.
+    """
+
+    number: int
+    importance: float
+    error: float
+    effect: float
+    same: float
+    vector: Tensor
+    crops: tuple[Crop, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Craft(Sequence[Part]):
+    """The parts of a layer over some inputs, the most important first.
+
+    `lost` is the share of the crops' activations that parts do not make up (relative, root mean square); `maps`
+    (inputs, parts, places) say where in each input they are, over the layer's `grid`.
+    """
+
+    parts: tuple[Part, ...]
+    layer: str
+    target: str
+    inputs: int
+    crops: int
+    crop: int
+    lost: float
+    seed: int
+    maps: Tensor
+    grid: tuple[int, ...] = ()
+    model: str = ""
+    findings: tuple[Finding, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.parts[number]
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def where(self, part: int, input: int = 0) -> Tensor:
+        """How much of a part is at each place of an input, over the layer's grid."""
+        return self.maps[input, part].reshape(self.grid or (-1,))
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame, a row per part (pandas is imported when asked)."""
+        import pandas as pd
+
+        return pd.DataFrame([{"part": p.number, "importance": p.importance, "error": p.error, "effect": p.effect,
+                              "same": p.same, "crops": len(p.crops)} for p in self.parts])
+
+    def svg(self, **options: Any) -> str:
+        """The drawing as one SVG."""
+        return draw.call("craft", self, **options)
+
+    def text(self, **options: Any) -> str:
+        """The drawing as plain text."""
+        return draw.call("craft_text", self, **options)
+
+    def _repr_html_(self) -> str:
+        return draw.call("craft", self)
+
+    def __repr__(self) -> str:
+        return f"Craft({len(self)} parts of {self.layer} for {self.target}; {self.lost:.0%} lost)"
