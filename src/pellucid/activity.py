@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from pellucid.choices import stages
@@ -69,8 +69,8 @@ def activity(
 
     `data` is a list of inputs, a batch, or anything that is gone through once, such as a data loader's batches (labels
     are not read): it streams by, and memory does not grow with it. `layers` are `"stages"` (the parts that the model is
-    made of), `"activations"` (modules such as ReLU), names, or a list of these. Beside them layers are read that are
-    normalised where one of their kind is not. `budget`, `chunk` and `progress` are as in `explain`.
+    made of), `"activations"` (modules such as ReLU), names, or a list of these. Beside them layers are read that have no
+    normalisation where most of their kind have. `budget`, `chunk` and `progress` are as in `explain`.
 
     Raises `layer.unknown`, `layer.not_reached`, `layer.no_tensor` as `look`, `layer.no_activations` where there are
     none, and `input.empty`.
@@ -147,10 +147,9 @@ def _chosen(subject: Subject, example: Example, wanted: Sequence[str]) -> list[L
             names.append(name)
     here, last = Places(subject, example), next((c for c in reversed(calls) if c.layer and shape_of(c)), None)
     made = {name: _looked(subject, here, name, calls, last) for name in dict.fromkeys(names)}
-    for name, peers in _unnormalised(subject, calls).items():
-        for other in (name, *peers):
-            made.setdefault(other, replace(_looked(subject, here, other, calls, last), told=False))
-        made[name] = replace(made[name], peers=tuple(peers))
+    for name, expected in _unnormalised(subject, calls).items():
+        made.setdefault(name, replace(_looked(subject, here, name, calls, last), told=False))
+        made[name] = replace(made[name], expected=expected)
     ran = [named(c, calls) for c in calls]
     return sorted(made.values(), key=lambda one: ran.index(one.name) if one.name in ran else -1)
 
@@ -166,8 +165,8 @@ def _leaf(call: Heard, subject: Subject) -> bool:
     return not any(True for _ in subject.module.get_submodule(call.layer).children())
 
 
-def _unnormalised(subject: Subject, calls: list[Heard]) -> dict[str, list[str]]:
-    """Layers with weights that no normalisation follows as it follows others of their kind, and what follows those."""
+def _unnormalised(subject: Subject, calls: list[Heard]) -> dict[str, tuple[float, ...]]:
+    """Layers with weights that no normalisation follows as it follows others of their kind, and what those give."""
     leaves = [c for c in calls if c.layer and _leaf(c, subject) and shape_of(c) and c.kind not in PASSING]
     weighty = [k for k, c in enumerate(leaves)
                if isinstance(subject.module.get_submodule(c.layer), _ConvNd | nn.Linear)]
@@ -178,7 +177,7 @@ def _unnormalised(subject: Subject, calls: list[Heard]) -> dict[str, list[str]]:
         after = leaves[k + 1] if k + 1 < len(leaves) else None
         return after if after is not None and "Norm" in after.kind and shape_of(after) == shape_of(leaves[k]) else None
 
-    found: dict[str, list[str]] = {}
+    found: dict[str, tuple[float, ...]] = {}
     for k in weighty[:-1]:  # the last one makes the output
         if norm(k) is not None:
             continue
@@ -188,8 +187,14 @@ def _unnormalised(subject: Subject, calls: list[Heard]) -> dict[str, list[str]]:
         kin = role if len(role) > PEERS else kin
         peers = [n for j in kin if (n := norm(j)) is not None]
         if len(peers) >= PEERS and len(peers) >= NORMED * len(kin):
-            found[named(mine, calls)] = [named(n, calls) for n in peers]
+            found[named(mine, calls)] = tuple(_gives(subject.module.get_submodule(n.layer)) for n in peers)
     return found
+
+
+def _gives(norm: nn.Module) -> float:
+    """How far the values of a channel spread behind a normalisation: by its own factor, or 1."""
+    weight = getattr(norm, "weight", None)
+    return float(weight.detach().double().square().mean().sqrt()) if isinstance(weight, Tensor) else 1.0
 
 
 def _places(call: Heard) -> bool:
@@ -211,7 +216,7 @@ def _each_once(chosen: Sequence[Looked], running: dict[str, Running]) -> list[Lo
                      and torch.equal(running[one.name].sums[:, :6], mine.sums[:, :6])), None)
         if not mine.n:
             continue
-        if same is None or layer.peers:
+        if same is None or layer.expected:
             kept.append(layer)
         elif layer.told and not kept[same].told:
             kept[same] = replace(kept[same], told=True)

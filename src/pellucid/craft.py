@@ -60,17 +60,18 @@ def craft(
 
     The layer's activations inside squares of `crop` pixels (0.3 of the shorter side if left out), half a square apart,
     each averaged over its places, are factorised into `number` non-negative parts, the best of `starts` random starts.
-    With `enlarge` each square is an input of its own, enlarged to the whole, as in the paper. Importance is the total Sobol index of each part's amount in whole inputs, from
-    `designs` · (number + 1) scores an input (Jansen's estimate over scrambled Sobol points). `keep` crops are kept of
-    each part. `images` should be of one class, that of `target`. The others are as in `explain`.
+    With `enlarge` each square is an input of its own, enlarged to the whole, as in the paper. Importance is the total
+    Sobol index of each part's amount in whole inputs, from `designs` · (number + 1) scores an input (Jansen's estimate
+    over scrambled Sobol points). `keep` crops are kept of each part. `images` should be of one class, that of
+    `target`. The others are as in `explain`.
 
     Raises `layer.negative` where activations are below zero (behind a GELU, before a ReLU), `craft.few` where there are
     fewer crops than parts, `layer.no_places`, `layer.unknown`, `layer.not_reached`.
 
     arXiv:2211.10154. Departs from it: squares are read where they are (a network sees an enlarged one at a scale that
-    it may never have learnt: on `demo:digits` the parts of enlarged squares miss the watermark); what no part explains stays in the activation instead of being dropped, so that
-    the score with all parts is the model's own; hierarchical least squares instead of multiplicative updates; several
-    starts, which say how far a part was found again.
+    it may never have learnt: on `demo:digits` the parts of enlarged squares miss the watermark); what no part explains
+    stays in the activation instead of being dropped, so that the score with all parts is the model's own; hierarchical
+    least squares instead of multiplicative updates; several starts, which say how far a part was found again.
     """
     subject = subject if isinstance(subject, Subject) else wrapped(subject)
     if number < 2 or designs < 8 or starts < 1 or keep < 0:

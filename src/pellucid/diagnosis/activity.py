@@ -36,8 +36,8 @@ ENDED = 0.95
 """Share of a channel's values at the ends of a bounded range from which it is saturated."""
 
 FACTOR, SPREADS = 2.0, 3.5
-"""A layer's scale departs where it is so many times its peers', and further from their middle than so many of their
-spreads (by the median deviation)."""
+"""A layer's scale departs where it is so many times what normalisations give to layers of its kind, and further from
+their middle than so many of their spreads (by the median deviation). Below that a normalisation would change little."""
 
 SPIKE = 30.0
 """So many times the scale of the layer before and of the one after, or so little: none of these was normalised."""
@@ -52,7 +52,7 @@ class Looked:
     """A layer that is looked at: how its value lies, and where its range ends.
 
     `certain` says that the range ends there whatever was seen; otherwise it is taken to where all values lie within.
-    `peers` are normalisations behind layers of its kind, where it has none. `rectifier` says that it cuts at zero.
+    `expected` are the spreads that normalisations give behind layers of its kind, where it has none. `rectifier` says that it cuts at zero.
     `told` is False for what is only compared with; `last` says that its value is the model's output.
     """
 
@@ -64,7 +64,7 @@ class Looked:
     ends: tuple[float, float] = (-1.0, 1.0)
     certain: bool = False
     told: bool = True
-    peers: tuple[str, ...] = ()
+    expected: tuple[float, ...] = ()
     rectifier: bool = False
     last: bool = False
 
@@ -208,7 +208,22 @@ def faults(layers: Mapping[str, Looked], found: Mapping[str, Channels]) -> list[
                 " = ".join(map(str, g)) for g in c.duplicated[:4]) + ("; …" if len(c.duplicated) > 4 else "")))
         if c.bounded and not last and len(c.saturated) > STUCK * c.count and c.inputs * c.places >= 20:
             out.append(_fact("layer.saturated", c, c.saturated))
-    return out + _unnormalised(layers, found, told) + _blurred(told)
+    out = _first(out, told)
+    return out + _unnormalised(layers, found, told, {f[2] for f in out if f[0] == "layer.saturated"}) + _blurred(told)
+
+
+def _first(out: list[Fact], told: Sequence[Channels]) -> list[Fact]:
+    """Channels that come dead or double from the layer before are told of there only."""
+    order = [c.name for c in told]
+    before = {(code, name): set(channels) for code, _, name, channels, _ in out}
+
+    def repeats(code: str, name: str, channels: tuple[int, ...], of: int) -> bool:
+        k = order.index(name)
+        last = told[k - 1] if k else None
+        return last is not None and last.count == of and set(channels) <= before.get((code, last.name), set())
+
+    return [f for f in out if f[0] not in ("channels.dead", "channels.duplicated")
+            or not repeats(f[0], f[2], f[3], f[4]["of"])]
 
 
 def _fact(code: str, c: Channels, channels: tuple[int, ...], **facts: Any) -> Fact:
@@ -216,27 +231,25 @@ def _fact(code: str, c: Channels, channels: tuple[int, ...], **facts: Any) -> Fa
                                              "share": f"{len(channels) / c.count:.0%}", **facts})
 
 
-def _unnormalised(layers: Mapping[str, Looked], found: Mapping[str, Channels], told: Sequence[Channels]
-                  ) -> list[Fact]:
-    """Layers that their peers' normalisations would have kept in proportion, and ones that neighbours do not share."""
+def _unnormalised(layers: Mapping[str, Looked], found: Mapping[str, Channels], told: Sequence[Channels],
+                  saturated: set[str]) -> list[Fact]:
+    """Layers that a normalisation would have kept in proportion, and ones whose proportion neighbours do not share."""
     out: list[Fact] = []
     for name, layer in layers.items():
-        peers = [found[p].scale for p in layer.peers if found[p].scale > 0]
-        c = found[name]
-        if len(peers) < 2 or c.scale <= 0:
+        c, logs = found[name], [math.log(s) for s in layer.expected if s > 0]
+        if len(logs) < 2 or c.scale <= 0:
             continue
-        logs = [math.log(s) for s in peers]
         middle = median(logs)
         spread = 1.4826 * median(abs(x - middle) for x in logs)
         apart = abs(math.log(c.scale) - middle) - 2 * c.scale_error
         if apart > max(math.log(FACTOR), SPREADS * spread):
             out.append(("layer.unnormalised", "warn", name, (), {
-                "layer": name, "scale": f"{c.scale:.3g}", "peers": f"{math.exp(middle):.3g}", "n": len(peers),
+                "layer": name, "scale": f"{c.scale:.3g}", "peers": f"{math.exp(middle):.3g}", "n": len(logs),
                 "times": f"{math.exp(abs(math.log(c.scale) - middle)):.1f}"}))
     known = {f[2] for f in out}
     for k in range(1, len(told) - 1):
         before, c, after = told[k - 1 : k + 2]
-        if c.name in known or not c.kind == before.kind == after.kind or min(before.scale, c.scale, after.scale) <= 0:
+        if c.name in known or after.name in saturated or not c.kind == before.kind == after.kind or min(before.scale, c.scale, after.scale) <= 0:
             continue
         up = min(c.scale / before.scale, c.scale / after.scale)
         down = min(before.scale / c.scale, after.scale / c.scale)

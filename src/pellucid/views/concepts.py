@@ -58,7 +58,7 @@ def draw(concepts: Concepts, *, lang: str = "en", width: float = 720, theme: str
     for test in concepts.values():
         made, y = _line(test, sheet, y + 10)
         nodes += made
-    made, y = lines(sheet.say("concepts how"), x, y + 12, 12, sheet.inner, "soft")
+    made, y = lines(sheet.say("concepts how"), x, y + 26, 12, sheet.inner, "soft")
     return card([*nodes, *made], y, sheet, theme, title, " ".join(_spoken(t, lang) + "." for t in concepts.values()))
 
 

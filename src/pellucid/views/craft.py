@@ -6,7 +6,6 @@ from pellucid.views.concepts import card, remarks, sheet_of
 from pellucid.views.frame import Sheet, line, lines
 from pellucid.views.grid import Tile, tiles
 from pellucid.views.heat import panel
-from pellucid.views.look import table
 from pellucid.views.png import data_uri, fit
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
@@ -78,9 +77,9 @@ def text(craft: Craft, *, lang: str = "en", width: int = 80) -> str:
     title = say(lang, "crafted", layer=craft.layer, target=craft.target)
     out = [*wrap(title + "  " + _over(craft, lang), width, columns), ""]
     most = max((p.importance for p in craft.parts), default=0.0) or 1.0
-    rows = [[say(lang, "part", n=p.number), pad("█" * round(12 * max(p.importance, 0) / most), 12),
-             _figures(p, lang)] for p in craft.parts]
-    out += table(rows, max(width, 60))
+    for p in craft.parts:
+        bar = pad("█" * round(8 * max(p.importance, 0) / most), 8)
+        out += wrap(f"{say(lang, 'part', n=p.number)}  {bar}  {_figures(p, lang)}", width, columns)
     for f in craft.findings:
         out += ["", *wrap(f"{f.code}: {f.reason}. {say(lang, 'do', do=f.do)}", width, columns)]
     return "\n".join(out).rstrip() + "\n"

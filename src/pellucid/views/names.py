@@ -71,7 +71,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "deletion": ("Deletion", "删除曲线"),
     "insertion": ("Insertion", "插入曲线"),
     "pixel_flipping": ("Pixel flipping", "像素翻转"),
-    "aopc": ("AOPC", "扰动曲线平均下降（AOPC）"),
+    "aopc": ("AOPC", "AOPC（平均下降）"),
     "road": ("ROAD", "ROAD（移除与去偏）"),
     "infidelity": ("Infidelity", "不忠实度"),
     "normalised_infidelity": ("Normalised infidelity", "归一化不忠实度"),

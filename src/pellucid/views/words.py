@@ -178,7 +178,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
                      "{n} 个输入，{crops} 个 {side} 像素的裁片，{lost} 未被各部分解释"),
     "part": ("Part {n}", "部分 {n}"),
     "part importance": ("importance {value}", "重要性 {value}"),
-    "part effect": ("without it the score loses {value}", "去除后得分减少 {value}"),
+    "part effect": ("effect on the score {value}", "对得分的影响 {value}"),
     "part same": ("found again {value}", "重现 {value}"),
     "excites": ("What excites {target}", "什么激发 {target}"),
     "excited": ("{value} after {steps} steps", "{steps} 步后为 {value}"),
