@@ -158,7 +158,7 @@ def _looked(subject: Subject, here: Places, name: str, calls: list[Heard], last:
     layer = layer_of(subject, here, name, calls)
     mine = [c for c in calls if c.layer == layer.site.layer and c.call == (layer.site.call or c.call)][-1]
     return Looked(name, layer.site, layer.shape, layer.kind, layer.axis, ENDS.get(mine.kind, (-1.0, 1.0)),
-                  mine.kind in ENDS, rectifier="ReLU" in mine.kind, last=mine is last)
+                  mine.kind in ENDS, rectifier=mine.kind in ("ReLU", "ReLU6"), last=mine is last)
 
 
 def _leaf(call: Heard, subject: Subject) -> bool:

@@ -113,7 +113,7 @@ def test_on_a_linear_model_the_slope_is_the_weights_along_the_vector(kind: str) 
     concept, pool = normal(12, 6) + 1, normal(40, 6, seed=1)
     with pristine(model):
         found = pellucid.tcav(model, rows(normal(5, 6, seed=2)), {"c": rows(concept)}, rows(pool), layer="layer",
-                              target=1, cav=kind, permutations=19)["c", "layer"]
+                              target=1, cav=kind, permutations=199)["c", "layer"]
     weights = (model.head.weight @ model.hidden.weight)[1].detach()
     torch.testing.assert_close(torch.tensor(found.slopes), found.vectors @ weights, rtol=1e-4, atol=1e-6)
     assert set(found.scores) <= {0.0, 1.0}
@@ -133,6 +133,9 @@ def test_captums_score_with_our_vector_is_ours(tmp_path: Path, monkeypatch: pyte
     assert 0 < mine.scores[0] < 1
 
     class Ours(Classifier):
+        def __init__(self) -> None:
+            self.seen = False
+
         def train_and_eval(self, dataloader: Any, **kwargs: Any) -> None:
             self.seen = True
 
@@ -153,7 +156,7 @@ def test_captums_score_with_our_vector_is_ours(tmp_path: Path, monkeypatch: pyte
 def test_answers_do_not_hang_on_how_rows_are_cut(vision: bool) -> None:
     subject, few = pellucid.load("demo:reviews"), pellucid.samples("reviews")
     texts = [f"{a} {b}" for a in few[:3] for b in few[:4]]
-    asked: dict[str, Any] = dict(layer="stages", target=1, permutations=19, sets=3)
+    asked: dict[str, Any] = {"layer": "stages", "target": 1, "permutations": 19, "sets": 3}
     found = [pellucid.tcav(subject, few[:3], {"long": texts}, few * 3, chunk=chunk, **asked) for chunk in (None, 2)]
     assert found[0].over == "channels"
     for one, other in zip(found[0].values(), found[1].values(), strict=True):
@@ -282,7 +285,7 @@ def test_filters_over_the_rows_of_a_table() -> None:
     rows_ = subject.split(subject.reader.background)
     assert rows_ is not None
     middle = float(np.median([float(r[column.name]) for r in rows_]))
-    asked: dict[str, Any] = dict(layer="stages", target=1, permutations=19)
+    asked: dict[str, Any] = {"layer": "stages", "target": 1, "permutations": 19}
     found = pellucid.tcav(subject, pellucid.samples("tumours"), {"large": {column.name: (middle, None)}}, **asked)
     same = pellucid.tcav(subject, pellucid.samples("tumours"),
                          {"large": lambda row: float(row[column.name]) >= middle}, **asked)
@@ -292,19 +295,19 @@ def test_filters_over_the_rows_of_a_table() -> None:
 
 
 @pytest.mark.parametrize(("change", "code"), [
-    (dict(concepts={}), "concept.few"),
-    (dict(concepts={"c": rows(normal(3, 6))}), "concept.few"),
-    (dict(concepts={"c": "no such folder"}), "concept.unreadable"),
-    (dict(counters=None), "concept.counters"),
-    (dict(counters=rows(normal(5, 6))), "concept.few"),
-    (dict(layer="layr"), "layer.unknown"),
-    (dict(cav="svm"), "option.value"),
-    (dict(permutations=5), "option.value"),
-    (dict(level=1.5), "option.value"),
+    ({"concepts": {}}, "concept.few"),
+    ({"concepts": {"c": rows(normal(3, 6))}}, "concept.few"),
+    ({"concepts": {"c": "no such folder"}}, "concept.unreadable"),
+    ({"counters": None}, "concept.counters"),
+    ({"counters": rows(normal(5, 6))}, "concept.few"),
+    ({"layer": "layr"}, "layer.unknown"),
+    ({"cav": "svm"}, "option.value"),
+    ({"permutations": 5}, "option.value"),
+    ({"level": 1.5}, "option.value"),
 ])
 def test_what_does_not_fit_is_said(change: dict[str, Any], code: str) -> None:
-    asked: dict[str, Any] = dict(concepts={"c": rows(normal(9, 6))}, counters=rows(normal(30, 6, seed=1)),
-                                 layer="layer", target=0)
+    asked: dict[str, Any] = {"concepts": {"c": rows(normal(9, 6))}, "counters": rows(normal(30, 6, seed=1)),
+                                 "layer": "layer", "target": 0}
     with pytest.raises(PellucidError) as caught:
         pellucid.tcav(net(), rows(normal(4, 6)), **{**asked, **change})
     assert caught.value.code == code

@@ -144,7 +144,7 @@ class Running:
         size = float(torch.maximum(self.most.abs(), self.least.abs()).max())
         still = (self.most - self.least) <= 1e-6 * size
         zero, active = self.sums[:, FIGURES.index("zero")] / n, self.sums[:, FIGURES.index("active")] / n
-        rectified = float(self.least.min()) == 0 and bool((zero > 0).any())
+        rectified = layer.rectifier or (float(self.least.min()) == 0 and bool((zero > 0).any()))
         fired = self.fired if rectified else torch.where(still, 0.0, float(n))
         quiet = still if n * layer.places > 1 else torch.zeros_like(still)
         unlit, p = silent(torch.where(quiet, 0.0, fired.clamp(min=1)), n) if bool(quiet.any()) else (0.0, 1.0)

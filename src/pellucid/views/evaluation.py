@@ -130,8 +130,8 @@ def _row(m: Measurement, sheet: Sheet, y: float, start: float, span: float) -> E
     group = el("g", el("title", _spoken(m, sheet.lang)), data_metric=m.name, data_value=f"{m.value:.6g}",
                data_controls=compact(m.controls) if m.controls else None)
     group.add(el("path", d=f"M{sheet.margin:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"))
-    room = span if sheet.narrow else start - sheet.margin - 8
-    group.add(line(clip(metric_name(m.name, sheet.lang), room / 14.2), sheet.margin, y + 24, 13.5, "strong"))
+    room = span if sheet.narrow else start - sheet.margin - 14
+    group.add(line(clip(metric_name(m.name, sheet.lang), room / 15.6), sheet.margin, y + 24, 13.5, "strong"))
     if not sheet.narrow:
         kind = sheet.say(m.kind) if m.kind in CATALOGUE else visible(m.kind, 40)
         group.add(line(kind, sheet.margin, y + 42, 11.5, "soft"))
