@@ -66,7 +66,7 @@ def main() -> None:
         print({k: round(v, 3) for k, v in figures.items()})
         print(f"cost: {cost.looks} looks, {cost.seconds:.2f} s of {cost.training:.1f} s ({cost.share:.1%}), "
               f"setup {cost.setup:.2f} s")
-        pellucid.report([training], given.folder / f"{name}.html")
+        pellucid.report([training], given.folder / f"{name}.html", title=f"{name}, while it learnt")
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ def activity(
 
     `data` is a list of inputs, a batch, or anything that is gone through once, such as a data loader's batches (labels
     are not read): it streams by, and memory does not grow with it. `layers` are `"stages"` (the parts that the model is
-    made of), `"activations"` (modules such as ReLU), names, or a list of these. Beside them layers are read that have no
-    normalisation where most of their kind have. `budget`, `chunk` and `progress` are as in `explain`.
+    made of), `"activations"` (modules such as ReLU), names, or a list of these. Beside them layers are read that have
+    no normalisation where most of their kind have. `budget`, `chunk` and `progress` are as in `explain`.
 
     Raises `layer.unknown`, `layer.not_reached`, `layer.no_tensor` as `look`, `layer.no_activations` where there are
     none, and `input.empty`.
@@ -216,7 +216,7 @@ def _each_once(chosen: Sequence[Looked], running: dict[str, Running]) -> list[Lo
                      and torch.equal(running[one.name].sums[:, :6], mine.sums[:, :6])), None)
         if not mine.n:
             continue
-        if same is None or layer.expected:
+        if same is None or layer.expected or layer.rectifier:  # a rectifier that cuts nothing is worth telling
             kept.append(layer)
         elif layer.told and not kept[same].told:
             kept[same] = replace(kept[same], told=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -191,7 +192,8 @@ def _tested(layer: str, value: Tensor, slope: Tensor, shape: tuple[int, ...], co
         unusual = extremes(both)
         score_p, slope_p = p_values(unusual).tolist()
         alpha = cavs.weights(own, cut, kind, penalty)
-        vectors = (alpha @ (value[at].double() - centre)).float()
+        vectors = torch.cat([(alpha @ (value[at[:, None], part].double() - centre[part])).float()
+                             for part in _pieces(value)], 1)
         vectors = (vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-30)).cpu()
         accuracy = told.accuracy.mean(1)
         out.append(Tested(
@@ -209,11 +211,15 @@ def products(value: Tensor, centre: Tensor, slope: Tensor) -> tuple[Tensor, Tens
     """
     gram = value.new_zeros(len(value), len(value), dtype=torch.float64)
     along = value.new_zeros(len(slope), len(value), dtype=torch.float64)
-    for part in torch.arange(value.shape[1], device=value.device).split(1 << 14):
+    for part in _pieces(value):
         a = value[:, part].double() - centre[part]
         gram += a @ a.mT
         along += slope[:, part].double() @ a.mT
     return gram, along
+
+
+def _pieces(value: Tensor) -> tuple[Tensor, ...]:
+    return torch.arange(value.shape[1], device=value.device).split(1 << 14)
 
 
 def _judged(tests: list[Tested], level: float, control: str) -> list[Tested]:
@@ -222,6 +228,7 @@ def _judged(tests: list[Tested], level: float, control: str) -> list[Tested]:
     held = discoveries(torch.tensor([t.p for t in tests], dtype=torch.float64), share)
     apart = discoveries(torch.tensor([t.accuracy_p for t in tests], dtype=torch.float64), share)
     out: list[Tested] = []
+    least = 1 / (len(tests[0].null) + 1)
     for test, significant, told in zip(tests, held.tolist(), apart.tolist(), strict=True):
         findings: list[Finding] = []
         low, high = test.usual
@@ -238,5 +245,10 @@ def _judged(tests: list[Tested], level: float, control: str) -> list[Tested]:
             findings.append(Finding(
                 "concept.one_way", "pass", f"at {test.layer} random concepts score from {low:.2f} to {high:.2f}: the "
                 "gradient points the same way for most inputs, and the share says little", "read the slope instead"))
+        if test.p <= least > share / len(tests) and not significant:
+            findings.append(Finding(
+                "concept.coarse", "warn", f"{len(test.null)} random concepts cannot give a p below {least:.2g}, and "
+                f"{len(tests)} tests at level {level:g} need {share / len(tests):.2g}",
+                f"ask for permutations={math.ceil(len(tests) / share)}"))
         out.append(replace(test, significant=significant and told, findings=tuple(findings)))
     return out

@@ -26,7 +26,7 @@ OLDEST, SAFE = (2, 6), (2, 10)
 NEEDED = ("numpy", "pillow", "safetensors", "pydantic", "typer", "rich")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "vision": ("torchvision", "timm"), "text": ("transformers", "tokenizers"), "segments": ("scikit-image",),
-    "tables": ("pandas",), "plot": ("matplotlib",), "oracles": ("captum",),
+    "tables": ("pandas",), "plot": ("matplotlib",), "training": ("tensorboard",), "oracles": ("captum",),
 }
 CLOSE, WRONG = 1e-4, 1e-2
 """Largest relative error on a device that is fine, and from which its explanations are wrong."""

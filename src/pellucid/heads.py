@@ -254,6 +254,6 @@ def _record(subject: Subject, asked: Asked, sums: _Sums, failed: dict[int, Findi
     return Heads(
         names, len(rows["entropy"]), importance, Averages.of(rows["entropy"]), Averages.of(rows["distance"]),
         similarity, sums.mean(1), sums.compared, ablation,
-        Estimated.of(rows["right"][:, 0]) if "right" in rows else None,
+        Estimated.share(rows["right"][:, 0]) if "right" in rows else None,
         Estimated.of(rows["own loss"][:, 0]) if "own loss" in rows else None,
         found, subject.name, evidence, failed, subject, margins, asked.heads, example)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pellucid.changes.ablate import Head
 from pellucid.diagnosis.heads import Best, Width
 from pellucid.engine import interrupt, memory
-from pellucid.engine.probe import repeated
+from pellucid.engine.probe import device_of, repeated
 from pellucid.engine.run import run
 from pellucid.engine.settings import Settings
 from pellucid.engine.shadow import unwrapped
@@ -88,7 +88,7 @@ def _foretold(heads: Heads, gone: Sequence[int]) -> Estimated:
     clean, without = heads.margins[:, 0], heads.margins[:, 1:]
     left = clean - (clean[:, None] - without[:, list(gone)]).sum(1)
     # With labels the margin is that of the label: an input that is wrong already may be put right.
-    return Estimated.of((clean > 0).double() - (left > 0).double())
+    return Estimated.difference((clean > 0).double() - (left > 0).double())
 
 
 def _subject(heads: Heads | None) -> Subject:
@@ -127,7 +127,8 @@ def applied(plan: Plan) -> Pruned:
     """The copy without these heads: see `Plan.apply`."""
     subject, off = _subject(plan.heads), _off(plan)
     assert plan.heads is not None
-    model, inputs = unwrapped(subject.module), plan.heads.example.carrier.inputs
+    model = unwrapped(subject.module)
+    inputs = _there(plan.heads.example.carrier.inputs, model)
     whole, made = copy.deepcopy(model), copy.deepcopy(model)
     smaller, reasons, masked = list[str](), dict[str, str](), list[Head]()
     cut: list[Head] = []
@@ -158,6 +159,12 @@ def _unlike(made: nn.Module, whole: nn.Module, off: Sequence[Head], inputs: Any)
     except Exception as error:  # whatever a forward raises that counts on its heads
         return f"its forward does not take fewer heads ({type(error).__name__})"
     return "" if apart <= CLOSE else f"the smaller one says something else ({apart:.1g} apart)"
+
+
+def _there(inputs: Any, model: nn.Module) -> dict[str | int, Any]:
+    """Inputs where the model computes."""
+    place = device_of(model, [])
+    return {k: v.to(place) if isinstance(v, Tensor) else v for k, v in inputs.items()}
 
 
 def _said(model: nn.Module, inputs: Any) -> dict[str, Tensor]:
@@ -209,11 +216,13 @@ def measured(plan: Plan, data: Any, labels: Any = None, *, budget: int | str | N
     labelled = all(label is not None for label, _, _ in rows)
     before, after = (torch.tensor([float(r[k] == r[0]) for r in rows], dtype=torch.float64) for k in (1, 2))
     single = any(a < 0 for _, a, _ in rows)
-    changed = None if single else Estimated.of(torch.tensor([float(a != b) for _, a, b in rows], dtype=torch.float64))
+    other = torch.tensor([float(a != b) for _, a, b in rows], dtype=torch.float64)
+    changed = None if single else Estimated.share(other)
     spent, held = _timed(subject.module, pruned.module, some)
     truth = labelled and not single
-    return Measurement(len(rows), Estimated.of(before) if truth else None, Estimated.of(after) if truth else None,
-                       Estimated.of(before - after) if truth else changed, changed, pruned.parameters, spent, held,
+    lost = Estimated.difference(before - after) if truth else changed
+    return Measurement(len(rows), Estimated.share(before) if truth else None,
+                       Estimated.share(after) if truth else None, lost, changed, pruned.parameters, spent, held,
                        pruned.masked)
 
 
@@ -232,7 +241,7 @@ def _classes(found: Any) -> int:
 
 def _timed(model: nn.Module, made: nn.Module, examples: Sequence[Any], rows: int = 8) -> tuple[Estimated, int]:
     """Time of the copy by that of the model, run in turns on equal rows."""
-    inputs = repeated(examples[0].carrier.inputs, rows)
+    inputs = _there(repeated(examples[0].carrier.inputs, rows), model)
     whole = copy.deepcopy(unwrapped(model))
     ratios: list[float] = []
     with settled(whole, made):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from torch import Tensor
 
@@ -69,7 +69,7 @@ def _class(label: Any, subject: Subject) -> int | None:
         return label
     if isinstance(label, str) and label in subject.labels:
         return list(subject.labels).index(label)
-    if hasattr(label, "__index__") and not isinstance(label, bool) and label.__index__() >= 0:
+    if isinstance(label, SupportsIndex) and not isinstance(label, bool) and label.__index__() >= 0:
         return label.__index__()
     raise OptionError("labels.unknown", f"the label {label!r}", "a class number from 0, or one of the model's labels",
                       nearest(str(label), subject.labels) if subject.labels else "give class numbers")

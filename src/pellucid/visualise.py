@@ -16,18 +16,18 @@ from pellucid.engine.probe import device_of
 from pellucid.engine.run import run, surveyed
 from pellucid.engine.settings import Settings
 from pellucid.explain import wrapped
-from pellucid.look import layer_of
+from pellucid.look import Layer, layer_of
 from pellucid.methods.visualise import Climbed, climb
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.fourier import Basis
 from pellucid.words.concepts import Tested
 from pellucid.words.craft import Part
 from pellucid.words.direction import Direction
-from pellucid.words.errors import OptionError, PellucidError
+from pellucid.words.errors import OptionError, PellucidError, TargetError
 from pellucid.words.explanation import Finding
 from pellucid.words.features import units
 from pellucid.words.size import size as bytes_of
-from pellucid.words.target import Target, read
+from pellucid.words.target import Neuron, Target, read
 from pellucid.words.visualised import Visualised
 
 
@@ -143,9 +143,23 @@ def _target(subject: Subject, example: Example, unit: Any) -> Target:
         if isinstance(vector, Tensor):
             return _direction(subject, example, unit[0], vector, name)
     target = read(unit, subject.labels)
-    if target.of is not None and not target.of.is_input:
-        _layer(subject, example, str(target.of))
+    if target.of is None or target.of.is_input:
+        return target
+    laid = _layer(subject, example, str(target.of))
+    if isinstance(target, Neuron) and len(target.index) == 1 and laid.axis > 0:
+        return _channel(laid, target.index[0])
     return target
+
+
+def _channel(laid: Layer, number: int) -> Direction:
+    """A channel of a layer whose channels come last, as they do where places are tokens."""
+    count = laid.shape[laid.axis]
+    if not 0 <= number < count:
+        raise TargetError("target.out_of_range", f"channel {number} of {laid.name}", f"0 to {count - 1}",
+                          "choose a channel the layer has")
+    vector = torch.zeros(count)
+    vector[number] = 1
+    return Direction(laid.site, vector, laid.axis, f"channel {number}")
 
 
 def _direction(subject: Subject, example: Example, layer: str, vector: Tensor, name: str) -> Direction:
@@ -153,7 +167,7 @@ def _direction(subject: Subject, example: Example, layer: str, vector: Tensor, n
     return Direction(laid.site, vector.detach(), laid.axis, name)
 
 
-def _layer(subject: Subject, example: Example, name: str) -> Any:
+def _layer(subject: Subject, example: Example, name: str) -> Layer:
     """The layer, or the error that names what is nearest."""
     calls = surveyed(subject.module, example.carrier, subject.facts)
     return layer_of(subject, places.Places(subject, example), name, calls)

@@ -44,10 +44,11 @@ def watch(
     `layers` is `"stages"`, `"attention"`, a layer's name or a list of these. `to` says where the records go: a folder
     (an archive that survives a crash and is gone on with), `"tensorboard:FOLDER"` or a SummaryWriter, `"mlflow:"` or
     the module mlflow, a function, or a list of these. `probe` is 1 to 64 inputs, always the same: a batch, a list, or
-    what the subject reads. `method` is how they are explained (chosen once if left out), `explained=False` leaves that
-    out. `target` is what is explained, best the true classes: with the predicted ones the question itself changes
-    while the network learns. `suspect` is where an explanation should not lie: a box (left, top, right, bottom) in the
-    model's pixels, a mask, names of features, or a list with one per input (None for none).
+    what the subject reads. `method` is how they are explained, by one pass if left out (`grad_cam` for pictures where
+    it fits, otherwise `input_x_gradient`), `explained=False` leaves that out. `target` is what is explained, best the
+    true classes: with the predicted ones the question itself changes while the network learns. `suspect` is where an
+    explanation should not lie: a box (left, top, right, bottom) in the model's pixels, a mask, names of features, or a
+    list with one per input (None for none).
 
     `every` looks at steps that it divides; left out, steps are chosen so that looking takes at most `share` of the
     training's time, a last look at the end included; setting up and the first look, before the training, are counted

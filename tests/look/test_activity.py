@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import string
 from typing import Any
 
 import pytest
@@ -18,7 +20,9 @@ from pellucid.testing.faults import LiveBytes
 from pellucid.testing.pristine import pristine
 from pellucid.views.faults import FAULTS, told
 from pellucid.words.errors import PellucidError
-from tests.look.bred import HEALTHY, Bare, Convolutions, Dense, Squashing, pictures, trained
+from tests.look.bred import HEALTHY, Bare, Convolutions, Squashing, pictures, seeded, trained
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def found(net: nn.Module, seed: int = 0, n: int = 96, layers: Any = ("stages", "activations")) -> pellucid.Activity:
@@ -88,27 +92,25 @@ def test_a_saturated_layer_is_found(layer: str) -> None:
     assert fault.layer == {"second": "again", "third": "sigmoid"}[layer]
 
 
-def test_a_tanh_that_is_no_module_saturates_too() -> None:
-    class Own(Dense):
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.squashed(x))
-
-        def squashed(self, x: Tensor) -> Tensor:
-            return self.body(x.flatten(1))
-
+@pytest.mark.parametrize(("gain", "codes"), [(1.0, []), (1000.0, ["layer.saturated"])])
+def test_a_tanh_that_is_no_module_saturates_too(gain: float, codes: list[str]) -> None:
     class Says(nn.Module):
-        def __init__(self, gain: float) -> None:
+        def __init__(self) -> None:
             super().__init__()
-            self.gain, self.linear = gain, nn.Linear(192, 24)
+            self.linear = nn.Linear(192, 24)
 
         def forward(self, x: Tensor) -> Tensor:
-            return torch.tanh(self.gain * self.linear(x))
+            return torch.tanh(gain * self.linear(x.flatten(1)))
 
-    for gain in (1.0, 100.0):
-        net = trained(Own, 0, 0)
-        net.body, net.head = Says(gain), nn.Linear(24, 4)
-        a = found(net.eval(), 0, layers=["body"])
-        assert [f.code for f in a.findings] == (["layer.saturated"] if gain > 1 else [])
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = Says(), nn.Linear(24, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.body(x))
+
+    assert [f.code for f in found(seeded(Net, 0).eval(), 0, layers=["body"]).findings] == codes
 
 
 @pytest.mark.parametrize("times", [4.0, 0.2])
@@ -147,6 +149,34 @@ def test_a_rectifier_that_cuts_nothing_is_found() -> None:
     with torch.no_grad():
         net.features[2].bias += 50.0
     assert ("layer.linear", "features.3") in [(f.code, f.layer) for f in found(net).findings]
+
+
+def test_units_whose_sign_the_weights_alone_decide_are_not_called_dead() -> None:
+    class Head(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.act, self.last = nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.act(self.first(x)))
+
+    x = torch.rand(64, generator=lots(1)) + 0.01 * torch.randn(40, 64, generator=lots(2))  # next to no variety
+    a = pellucid.activity(seeded(Head, 0).eval(), x)
+    assert len(a["act"].dead) > 40
+    assert len(a["act"].always) > 40
+    assert a.findings == ()
+
+
+@gpu
+def test_a_model_on_a_gpu_is_told_the_same() -> None:
+    net, x = trained(Convolutions, 0), pictures(32)[0]
+    with torch.no_grad():
+        net.features[7].bias[:7] = -50.0
+    slow, fast = pellucid.activity(net, x), pellucid.activity(copy.deepcopy(net).cuda(), x.cuda())
+    assert [(f.code, f.layer, f.channels) for f in fast.findings] == [(f.code, f.layer, f.channels) for f in
+                                                                     slow.findings]
+    for name in slow:
+        torch.testing.assert_close(fast[name].active, slow[name].active, rtol=0, atol=1e-3)
 
 
 # --- counts and what they prove
@@ -273,8 +303,8 @@ def test_findings_are_told_in_both_languages_and_drawn() -> None:
     assert "7 个" in a.text(lang="zh")
     assert "features.8" in a.svg()
     for code, (seen, do) in FAULTS.items():
-        facts = dict.fromkeys("layer n of share inputs unseen expected groups scale peers times before after fine other "
-                              "list least".split(), "X")
+        named = {f for side in (*seen, *do) for _, f, _, _ in string.Formatter().parse(side) if f}
         for lang in ("en", "zh"):
-            assert all("{" not in s for s in told(code, facts, lang))
+            assert all("{" not in s for s in told(code, dict.fromkeys(named, "X"), lang))
+        assert len({frozenset(f for _, f, _, _ in string.Formatter().parse(s) if f) for s in seen}) == 1
         assert all(any("一" <= c <= "鿿" for c in pair[1]) for pair in (seen, do))

@@ -253,6 +253,29 @@ def test_a_set_like_any_other_is_none() -> None:
     assert "none" in found.to_frame()["findings"].iloc[0]
 
 
+def test_an_unusual_score_does_not_make_a_concept_of_what_cannot_be_told_apart() -> None:
+    """One of the five in a hundred random sets that chance gives a p of 0.05."""
+    (found,) = pellucid.tcav(net(), rows(normal(10, 6, seed=9)), {"c": rows(normal(12, 6, seed=107))},
+                             rows(normal(40, 6, seed=2)), layer="layer", target=0, permutations=19, cav="mean").values()
+    assert found.p == 0.05
+    assert not found.found
+    assert not found.significant
+
+
+def test_too_few_random_concepts_for_so_many_tests_is_said() -> None:
+    model = net(bent=False)
+    weights = (model.head.weight @ model.hidden.weight)[0].detach().double()
+    asked: dict[str, Any] = {"concepts": {"c": rows(normal(9, 6, seed=1) + 4 * weights / weights.norm()),
+                                          "d": rows(normal(9, 6, seed=4)), "e": rows(normal(9, 6, seed=5))},
+                             "counters": rows(normal(30, 6, seed=2)), "layer": "layer", "target": 0}
+    few = pellucid.tcav(model, rows(normal(6, 6)), **asked, permutations=19)["c", "layer"]
+    assert few.p == 0.05
+    assert "concept.coarse" in {f.code for f in few.findings}
+    more = pellucid.tcav(model, rows(normal(6, 6)), **asked, permutations=99)["c", "layer"]
+    assert "concept.coarse" not in {f.code for f in more.findings}
+    assert more.significant
+
+
 def test_same_seed_same_answer_and_nobody_elses_dice() -> None:
     before = torch.random.get_rng_state()
     some = [pellucid.tcav(net(), rows(normal(6, 6)), {"c": rows(normal(9, 6, seed=1) + 1)}, rows(normal(30, 6, seed=2)),

@@ -123,6 +123,27 @@ def test_parts_are_the_colours_and_effects_what_the_weights_say() -> None:
     assert sum(p.importance for p in found) == pytest.approx(1, abs=0.1)
 
 
+class Squared(Colours):
+    """A score that bends: what parts leave out of the layer's value then counts in every difference."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 0.2).square()
+
+
+def test_an_effect_is_the_models_own_score_less_the_score_without_the_part() -> None:
+    """Two parts cannot make up three colours: the rest stays where it was."""
+    model, x = Squared().eval(), coloured(6)
+    found = pellucid.craft(model, x, "layer", 0, number=2, crop=4)
+    assert found.lost > 0.2
+    with torch.no_grad():
+        seen = model.layer(x + 0.2)
+        for k, part in enumerate(found):
+            piece = found.maps[:, k].reshape(-1, 1, 16, 16) * part.vector[:, None, None]
+            means = [v.mean((2, 3)) for v in (seen, seen - piece)]
+            one, other = ((3 * m[:, 0] - m[:, 2]).square() for m in means)
+            assert part.effect == pytest.approx(float((one - other).mean()), rel=1e-4, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", ["digits", "digits-clean"])
 def test_the_watermark_is_the_part_that_matters_where_it_was_learnt(
         name: str, vision: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ class HeadsOff:
     @contextmanager
     def on(self, model: nn.Module) -> Iterator[None]:
         off = _by_site(self.heads)
-        means = None if self.means is None else dict(zip(self.heads, self.means, strict=True))
+        means = dict(zip(self.heads, self.means or (), strict=self.means is not None))
 
         def silenced(site: str, said: Tensor) -> Tensor:
             mine = off[site]
@@ -68,7 +68,7 @@ class HeadsOff:
             gone = torch.zeros(mine[0].of, dtype=torch.bool, device=said.device)
             gone[[h.head for h in mine]] = True
             put = said.new_zeros(mine[0].of, 1, said.shape[-1])
-            for h in mine if means is not None else ():
+            for h in mine if means else ():
                 put[h.head, 0] = torch.tensor(means[h], dtype=said.dtype, device=said.device)
             return torch.where(gone[:, None, None], put, said)
 
@@ -186,8 +186,8 @@ class _Said(Attending):
             due, shape = known
             if getattr(func, "__name__", "") in PRODUCTS:
                 if out.shape[:-1] != value.shape[:-1] or (value.dim() != len(shape)):
-                    raise ModelError("ablate.layout", f"sums over values of shape {tuple(out.shape)} from probabilities "
-                                     f"{shape}", "heads before queries, (rows, heads, queries, numbers)",
+                    raise ModelError("ablate.layout", f"sums of shape {tuple(out.shape)} from probabilities {shape}",
+                                     "heads before queries, (rows, heads, queries, numbers)",
                                      "this way to write attention is not known: its heads cannot be taken out")
                 for name, heads in due:
                     out = self._passed(name, heads, out)

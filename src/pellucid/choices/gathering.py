@@ -105,11 +105,7 @@ def _sets(subject: Subject, counters: Any) -> list[list[Any]]:
 def _members(subject: Subject, spec: Any, name: str) -> list[Any]:
     """The single inputs of a folder, a list, a batch."""
     if _folder(spec):
-        files = sorted(f for f in Path(spec).iterdir() if f.suffix.lower() in PICTURES)
-        if not files:
-            raise FileError("concept.folder", f"no picture in {Path(spec).name!r}, given for {name!r}",
-                            f"files that end in {', '.join(PICTURES)}", "name the folder that holds the pictures")
-        return list(files)
+        return pictures(Path(spec))
     if isinstance(spec, str | os.PathLike):
         raise OptionError("concept.unreadable", f"{str(spec)[:60]!r} for {name!r}, which is no folder",
                           "a folder of pictures, a list of inputs, a batch, or a filter", "give a list of inputs")
@@ -117,6 +113,15 @@ def _members(subject: Subject, spec: Any, name: str) -> list[Any]:
         return list[Any](spec)
     many = subject.split(spec)
     return [spec] if many is None else many
+
+
+def pictures(folder: Path) -> list[Any]:
+    """The pictures in a folder, by name."""
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in PICTURES)
+    if not files:
+        raise FileError("concept.folder", f"no picture in {folder.name!r}", f"files that end in {', '.join(PICTURES)}",
+                        "name the folder that holds the pictures")
+    return list(files)
 
 
 def _folder(spec: Any) -> bool:

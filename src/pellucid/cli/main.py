@@ -8,7 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli import compare, demo, doctor, evaluate, explain, look, methods, output, report, show, watch
+from pellucid.cli import (
+    activity,
+    compare,
+    concepts,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    heads,
+    look,
+    methods,
+    output,
+    report,
+    show,
+    watch,
+)
 from pellucid.cli.flags import MethodFlags
 from pellucid.version import __version__
 from pellucid.words.errors import OptionError, PellucidError, nearest
@@ -26,12 +41,16 @@ app.command(cls=MethodFlags)(explain.explain)
 app.command(cls=MethodFlags)(evaluate.evaluate)
 app.command(cls=MethodFlags)(compare.compare)
 app.command()(look.look)
+app.command()(activity.activity)
+app.command()(heads.heads)
+app.command()(concepts.concepts)
 app.command()(watch.watch)
 app.command()(methods.methods)
 app.command()(show.show)
 app.command()(report.report)
 app.command()(doctor.doctor)
-VERBS = ("demo", "explain", "evaluate", "compare", "look", "watch", "methods", "show", "report", "doctor")
+VERBS = ("demo", "explain", "evaluate", "compare", "look", "activity", "heads", "concepts", "watch",
+         "methods", "show", "report", "doctor")
 
 
 def _version(asked: bool) -> None:

@@ -24,10 +24,14 @@ from pellucid.words.site import Site
 LEVEL = 0.05
 """How many of the layers that are said to have dead channels may have come to it by chance."""
 
-DEAD, LINEAR, STUCK = 0.2, 0.5, 0.5
+DEAD, LINEAR, STUCK = 0.2, 0.9, 0.5
 """Shares of a layer's channels from which it is a fault that they never change, that a rectifier never cuts them, that
 they stick at the ends of the range: some are common in healthy models (up to a tenth of the units of small rectified
-networks after training), and are only counted."""
+networks after training; most channels of a rectifier behind a residual sum are never cut), and are only counted."""
+
+FROZEN = 1 / 3
+"""Where so many channels are always on for each that is dead, inputs do not differ enough to tell: behind a pooling of
+an untrained model, say, the weights alone decide which units fire, and no inputs like these make others do so."""
 
 NEARLY, RARE = 1e-3, 0.25
 """Active in less of its places a channel is nearly dead; a fault where so many are."""
@@ -52,8 +56,9 @@ class Looked:
     """A layer that is looked at: how its value lies, and where its range ends.
 
     `certain` says that the range ends there whatever was seen; otherwise it is taken to where all values lie within.
-    `expected` are the spreads that normalisations give behind layers of its kind, where it has none. `rectifier` says that it cuts at zero.
-    `told` is False for what is only compared with; `last` says that its value is the model's output.
+    `expected` are the spreads that normalisations give behind layers of its kind, where it has none. `rectifier` says
+    that it cuts at zero. `told` is False for what is only compared with; `last` says that its value is the model's
+    output.
     """
 
     name: str
@@ -196,8 +201,9 @@ def faults(layers: Mapping[str, Looked], found: Mapping[str, Channels]) -> list[
     twins = discoveries(torch.tensor([c.alike for c in told], dtype=torch.float64), LEVEL).tolist() if len(p) else []
     for c, real, copied in zip(told, sure, twins, strict=True):
         last = layers[c.name].last
-        if real and len(c.dead) >= max(DEAD * c.count, 1) and not last:
-            out.append(_fact("channels.dead", c, c.dead, unseen=f"{c.unseen:.1%}", expected=f"{c.chance * c.count:.1g}"))
+        if real and len(c.dead) >= max(DEAD * c.count, 1) and not last and len(c.always) < FROZEN * len(c.dead):
+            out.append(_fact("channels.dead", c, c.dead, unseen=f"{c.unseen:.1%}",
+                             expected=f"{c.chance * c.count:.1g}"))
         if len(c.nearly) >= RARE * c.count and c.inputs * c.places >= 3 / NEARLY and not last:
             out.append(_fact("channels.nearly_dead", c, c.nearly))
         if layers[c.name].rectifier and len(c.always) > LINEAR * c.count and c.inputs * c.places >= 20:
@@ -249,7 +255,9 @@ def _unnormalised(layers: Mapping[str, Looked], found: Mapping[str, Channels], t
     known = {f[2] for f in out}
     for k in range(1, len(told) - 1):
         before, c, after = told[k - 1 : k + 2]
-        if c.name in known or after.name in saturated or not c.kind == before.kind == after.kind or min(before.scale, c.scale, after.scale) <= 0:
+        if c.name in known or after.name in saturated or not c.kind == before.kind == after.kind:
+            continue
+        if min(before.scale, c.scale, after.scale) <= 0:
             continue
         up = min(c.scale / before.scale, c.scale / after.scale)
         down = min(before.scale / c.scale, after.scale / c.scale)

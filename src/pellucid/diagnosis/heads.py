@@ -70,9 +70,6 @@ class Loss(_Row):
 
     def score(self, value: Tensor) -> Tensor:
         count = classes(value)
-        if not 0 <= self.label < count or count < 2:
-            raise OptionError("labels.unknown", f"the label {self.label} for {count} classes",
-                              f"labels from 0 to {count - 1}", "give the classes of this model")
         return F.cross_entropy(value.reshape(len(value), count).float(),
                                torch.full((len(value),), self.label, device=value.device), reduction="none")
 
@@ -134,11 +131,18 @@ async def told(case: Case, asked: Asked, label: int | None) -> Told:
                 min((m.numel() for m in maps), default=0))
 
 
+def _no_label(label: int, classes: int) -> OptionError:
+    return OptionError("labels.unknown", f"the label {label} for {classes} classes", f"labels from 0 to {classes - 1}",
+                       "give the classes of this model")
+
+
 async def _goals(case: Case, label: int | None) -> dict[str, Target]:
     """What is asked of the model with and without each head: a score, and where there are classes more."""
     own = case.target
     if isinstance(own, Class) or (isinstance(own, Predicted) and own.of is None):
         width = int(await _ask(case, Width(), None))
+        if label is not None and label >= width > 1:
+            raise _no_label(label, width)
         if width > 1:
             best = int(await _ask(case, Best(), None)) if label is None else label
             rival = int(await _ask(case, Best(best), None))

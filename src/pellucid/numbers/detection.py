@@ -1,4 +1,4 @@
-"""How sure a count is: what a channel that was never seen to fire may still do, and how many of them chance explains."""
+"""How sure a count is: what a channel that was never seen to fire may do, and how many such chance explains."""
 
 from __future__ import annotations
 
@@ -48,15 +48,16 @@ def share(k: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     if n < 1:
         return 0.0, 1.0
     tail = (1 - level) / (1 if k in (0, n) else 2)
-    return (0.0 if k == 0 else _solved(lambda p: at_least(k, n, p) - tail),
-            1.0 if k == n else _solved(lambda p: at_least(k + 1, n, p) - (1 - tail)))
+    return (0.0 if k == 0 else _solved(k, n, tail),
+            1.0 if k == n else _solved(k + 1, n, 1 - tail))
 
 
-def _solved(over: object) -> float:
+def _solved(k: int, n: int, chance: float) -> float:
+    """With which probability each of n is one, if k or more are as likely as `chance`."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if over(middle) < 0 else (low, middle)  # pyright: ignore[reportCallIssue]
+        low, high = (middle, high) if at_least(k, n, middle) < chance else (low, middle)
     return (low + high) / 2
 
 
@@ -64,9 +65,9 @@ def silent(fired: Tensor, inputs: int) -> tuple[float, float]:
     """How likely a channel is never to fire if it is like those that do, and how likely so many are that never did.
 
     `fired` (channels,) counts the inputs that each fired for. The rates of those that fired are taken as a beta
-    distribution that has no peak at zero; of all that explain their counts within two units of log-likelihood of the best, that which lets
-    most channels be silent is taken, so that few inputs or few channels prove nothing. 0 and 1 channels that fired
-    tell nothing of the others: (1, 1) then, but for none of many inputs.
+    distribution that has no peak at zero; of all that explain their counts within two units of log-likelihood of the
+    best, that which lets most channels be silent is taken, so that few inputs or few channels prove nothing. Fewer
+    than two channels that fired tell nothing of the others: (1, 1) then, but (0, 0) from 20 inputs and 4 channels on.
     """
     k = fired[fired > 0].double()
     quiet, n = int((fired <= 0).sum()), inputs

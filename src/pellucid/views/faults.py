@@ -8,7 +8,8 @@ FAULTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "channels.dead": (
         ("{n} of {of} channels of {layer} ({share}) said the same for all {inputs} inputs; like the others, {expected} "
          "would by chance, and none of them changes for more than {unseen} of inputs (95 %)",
-         "{layer} 的 {of} 个通道中有 {n} 个（{share}）对全部 {inputs} 个输入取值不变；若与其他通道相同，偶然情况下应约为 {expected} 个；"
+         "{layer} 的 {of} 个通道中有 {n} 个（{share}）对全部 {inputs} 个输入取值不变；"
+         "若与其他通道相同，偶然情况下应约为 {expected} 个；"
          "它们对输入有反应的比例不超过 {unseen}（95%）"),
         ("usually a learning rate that was too high, or large negative biases: lower it or warm it up, initialise "
          "the layer anew, use an activation that cannot die; or remove these channels",
@@ -57,7 +58,8 @@ FAULTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("the heads {list} look at the same tokens: their patterns correlate by {least} or more",
          "注意力头 {list} 关注相同的词元：其模式的相关系数不低于 {least}"),
         ("usually copied weights, or more heads than there is to learn: all but one can probably go, see "
-         "plan(share=...).measure(...)", "常见原因是权重被复制，或头多于所需：大概只需保留一个，参见 plan(share=...).measure(...)")),
+         "plan(share=...).measure(...)",
+         "常见原因是权重被复制，或头多于所需：大概只需保留一个，参见 plan(share=...).measure(...)")),
 }  # fmt: skip
 """Code → (what was seen, cause and cure), each in English and Chinese; filled in with a fault's `facts`."""
 

@@ -28,8 +28,9 @@ EXPLODED = 0.5
 DIVERGED = 2.0
 """Times the loss at first."""
 
-VANISHED = 1e-5
-"""Gradient per parameter, by that of the strongest layer."""
+VANISHED, LEARNT = 1e-5, 1e-3
+"""Gradient per parameter, by that of the strongest layer; and the strongest layer's by what it was at first: below it
+there is nothing left to learn, and small gradients say nothing."""
 
 SATURATED = 0.9
 COLLAPSED, SPREAD = 0.05, 0.3
@@ -100,15 +101,16 @@ def _exploded(records: Sequence[Record]) -> Iterator[Event]:
 
 
 def _vanished(records: Sequence[Record]) -> Iterator[Event]:
-    """Gradients per parameter, so that large layers and small ones compare."""
+    """Gradients per parameter, so that large layers and small ones compare; as long as there is anything to learn."""
+    at_first = next((m for r in records if (m := max(_rms(r).values(), default=0.0)) > 0), 0.0)
     for layer in _names(records, lambda r: r.flow):
         faint: list[tuple[int, bool]] = []
         none: list[tuple[int, bool]] = []
         ratio: dict[int, float] = {}
         for r in records:
-            rms = {k: f.gradient / f.parameters**0.5 for k, f in r.flow.items() if f.gradient is not None}
+            rms = _rms(r)
             most = max(rms.values(), default=0.0)
-            if layer in rms and most > 0:
+            if layer in rms and most > LEARNT * at_first:
                 ratio[r.step] = rms[layer] / most
                 faint.append((r.step, 0 < ratio[r.step] < VANISHED))
                 none.append((r.step, ratio[r.step] == 0))
@@ -120,14 +122,18 @@ def _vanished(records: Sequence[Record]) -> Iterator[Event]:
             yield _event("gradients.stopped", "warn", stopped, layer)
 
 
+def _rms(record: Record) -> dict[str, float]:
+    return {k: f.gradient / f.parameters**0.5 for k, f in record.flow.items() if f.gradient is not None}
+
+
 def _still(records: Sequence[Record]) -> Iterator[Event]:
     for layer in _names(records, lambda r: r.flow):
         seen = [(r.step, f.update == 0 and bool(f.gradient)) for r in records
                 if (f := r.flow.get(layer)) is not None and f.update is not None
                 and any(o.update for o in r.flow.values())]
-        step = _first_of_two(seen)
-        if step is not None:
-            yield _event("weights.still", "warn", step, layer)
+        # Once they moved they are held: what has been learnt may be too small a step for a float.
+        if len(seen) > 1 and all(still for _, still in seen):
+            yield _event("weights.still", "warn", seen[0][0], layer)
 
 
 def _died(records: Sequence[Record]) -> Iterator[Event]:
@@ -153,7 +159,7 @@ def _died(records: Sequence[Record]) -> Iterator[Event]:
         # What is behind a dead layer is dead with it; what only passes its channels on has as many dead ones.
         behind = [f for f in found if f[0] == step and (dead_now >= WHOLLY or abs(f[2] - dead_now) < 0.01)]
         found = [f for f in found if f not in behind]
-        after = f", and so of {len(behind)} layers behind it" if behind else ""
+        after = f", and so of {len(behind)} layer{'s' * (len(behind) > 1)} behind it" if behind else ""
         after_zh = f"，其后的 {len(behind)} 层亦然" if behind else ""
         yield _event("layer.died", "fail" if dead_now >= WHOLLY else "warn", step, layer, dead=_share(dead_now),
                      before=_share(before), after=after, after_zh=after_zh)
@@ -176,7 +182,7 @@ def _collapsed(records: Sequence[Record]) -> Iterator[Event]:
             continue
         step = _first_of_two([(s, max(heads) < COLLAPSED) for s, heads in seen])
         if step is not None:
-            yield _event("attention.collapsed", "fail", step, layer, entropy=_share(max(dict(seen)[step])),
+            yield _event("attention.collapsed", "warn", step, layer, entropy=_share(max(dict(seen)[step])),
                          before=_share(min(seen[0][1])))
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.changes.attentions import sites as attention_sites
+from pellucid.choices.choose import method_for
 from pellucid.engine import interrupt, memory
 from pellucid.engine.run import attentions, run
 from pellucid.engine.settings import Settings
@@ -69,6 +70,9 @@ class Probe:
                               "choose a few that stand for the data")
         self.examples: list[Example] = [self.subject.read(x) for x in self.inputs]
         self.parts = suspects.read(self.suspect, len(self.inputs))
+        if self.method is None:  # of one pass: many looks at a fair answer tell more than a few at an exact one
+            usual, _ = method_for(self.subject, self.examples[0])
+            self.method = usual if usual == "grad_cam" else "input_x_gradient"
         wanted = [self.layers] if isinstance(self.layers, str) else list(self.layers)
         named = [n for n in wanted if n != "attention"]
         if named:
@@ -77,7 +81,8 @@ class Probe:
             for s in seen.values():
                 kind = type(modules.get(Site.parse(s.name).layer)).__name__
                 places = math.prod(s.shape) // s.shape[s.axis] if s.axis >= 0 else 1
-                self.places.append(_Place(s.name, s.axis, places, ENDS.get(kind)))
+                # A rectifier at zero is silent and not saturated.
+                self.places.append(_Place(s.name, s.axis, places, None if kind == "ReLU6" else ENDS.get(kind)))
         if "attention" in wanted or "stages" in wanted:
             found = attention_sites(attentions(self.subject.module, self.examples[0].carrier, self.subject.facts))
             self.heads = [Site.parse(name) for name in found]
@@ -113,7 +118,6 @@ class Probe:
         if failed is not None:
             raise failed
         told: list[Explanation] = found
-        self.method = told[0].recipe.get("method", told[0].method)
         maps = [suspects.small(e.values) for e in told]
         shares = [suspects.shared(e, part, _size(example))
                   for e, part, example in zip(told, self.parts, self.examples, strict=True)]

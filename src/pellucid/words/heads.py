@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pellucid.numbers.detection import share
 from pellucid.numbers.intervals import quantile
 from pellucid.words import draw
 from pellucid.words.errors import OptionError
@@ -53,6 +54,19 @@ class Estimated:
         found = Averages.of(rows[:, None])
         low, high = found.interval(level)
         return cls(float(found.values[0]), float(low[0]), float(high[0]))
+
+    @classmethod
+    def share(cls, rows: Tensor, level: float = 0.95) -> Estimated:
+        """The share of inputs (each 0 or 1), with the exact interval of Clopper and Pearson."""
+        k = int(rows.sum())
+        return cls(k / len(rows), *share(k, len(rows), level))
+
+    @classmethod
+    def difference(cls, rows: Tensor, level: float = 0.95) -> Estimated:
+        """The mean of one number of -1, 0 or 1 per input; where inputs agree the interval is that of none seen."""
+        found, unseen = cls.of(rows, level), share(0, len(rows), level)[1]
+        wide = max(found.high - found.value if found.high == found.high else 1.0, unseen)
+        return cls(found.value, max(found.value - wide, -1.0), min(found.value + wide, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +163,8 @@ class Plan:
     `loss` is the accuracy that is lost, without labels the share of inputs whose class changes: foretold as if what
     heads do to the margin between classes adds up, which it does not wholly; `measure` says what is true. None where
     there are no classes. `parameters` are those that are saved, and their `share` of all that the model's matrices
-    hold; where a layer can only be masked nothing is saved (`masked` names these).
+    hold; where a layer can only be masked nothing is saved (`masked` names these). Heads that go say zero, whatever
+    they said when their importance was measured.
     """
 
     off: tuple[tuple[str, int], ...]
@@ -171,8 +186,9 @@ class Plan:
         return draw.call("heads_apply", self)
 
     def __repr__(self) -> str:
-        lost = "" if self.loss is None else f"; {'accuracy' if self.labelled else 'classes'} {-self.loss.value:+.2%}"
-        return f"Plan(without {len(self.off)} of {self.of} heads: {self.parameters} parameters less{lost}, foretold)"
+        what = "of accuracy lost" if self.labelled else "of inputs in another class"
+        lost = "" if self.loss is None else f", {self.loss.value:.2%} {what}"
+        return f"Plan(without {len(self.off)} of {self.of} heads: {self.parameters} parameters less{lost}: foretold)"
 
 
 @dataclass(frozen=True, eq=False)
