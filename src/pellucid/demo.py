@@ -86,8 +86,9 @@ class Chapter:
 
     def __post_init__(self) -> None:
         for e in self.section.items:
-            # The digest of the weights is worked out when it is read; soon the model will be gone.
-            e.provenance["weights"]
+            if isinstance(e, Explanation):
+                # The digest of the weights is worked out when it is read; soon the model will be gone.
+                e.provenance["weights"]
 
 
 @dataclass(frozen=True, eq=False)

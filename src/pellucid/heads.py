@@ -243,8 +243,8 @@ def _record(subject: Subject, asked: Asked, sums: _Sums, failed: dict[int, Findi
             ablation: str, example: Example | None) -> Heads:
     rows = {name: torch.stack(values) for name, values in sums.rows.items()}
     names = [(h.layer, h.head) for h in asked.heads]
-    importance = {k: Averages.of(rows[k]) for k in ("gradient", "score", "margin", "changed", "loss", "accuracy")
-                  if k in rows}
+    importance = {k: Averages.of(rows[k], counted=k in ("changed", "accuracy"))
+                  for k in ("gradient", "score", "margin", "changed", "loss", "accuracy") if k in rows}
     margins = None
     if "margin" in rows:
         margins = torch.cat([rows["clean margin"], rows["clean margin"] - rows["margin"]], 1)

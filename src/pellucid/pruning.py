@@ -30,7 +30,7 @@ from pellucid.store import atomic
 from pellucid.streaming import streamed
 from pellucid.words.ask import Ask, together
 from pellucid.words.case import Case
-from pellucid.words.errors import FileError, OptionError, PellucidError
+from pellucid.words.errors import FileError, ModelError, OptionError, PellucidError
 from pellucid.words.heads import Estimated, Heads, Measurement, Plan, Pruned
 from pellucid.words.outputs import parts
 from pellucid.words.points import AsIs
@@ -129,7 +129,7 @@ def applied(plan: Plan) -> Pruned:
     assert plan.heads is not None
     model = unwrapped(subject.module)
     inputs = _there(plan.heads.example.carrier.inputs, model)
-    whole, made = copy.deepcopy(model), copy.deepcopy(model)
+    whole, made = _copied(model), _copied(model)
     smaller, reasons, masked = list[str](), dict[str, str](), list[Head]()
     cut: list[Head] = []
     with settled(whole, made):
@@ -150,6 +150,14 @@ def applied(plan: Plan) -> Pruned:
         apart = _apart(_said(out, inputs), _said(said, inputs)) if off else 0.0
     return Pruned(out, plan.off, tuple(smaller), tuple(reasons), apart, (_count(model), _count(out)), reasons,
                   tuple(off))
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, TypeError) as error:
+        raise ModelError("heads.copy", f"a {type(model).__name__} that cannot be copied ({type(error).__name__})",
+                         "a model that copy.deepcopy copies", "keep no results of a forward on the model") from error
 
 
 def _unlike(made: nn.Module, whole: nn.Module, off: Sequence[Head], inputs: Any) -> str:
@@ -242,7 +250,7 @@ def _classes(found: Any) -> int:
 def _timed(model: nn.Module, made: nn.Module, examples: Sequence[Any], rows: int = 8) -> tuple[Estimated, int]:
     """Time of the copy by that of the model, run in turns on equal rows."""
     inputs = _there(repeated(examples[0].carrier.inputs, rows), model)
-    whole = copy.deepcopy(unwrapped(model))
+    whole = _copied(unwrapped(model))
     ratios: list[float] = []
     with settled(whole, made):
         for k in range(RUNS + 1):
@@ -282,7 +290,7 @@ def prune(model: nn.Module | Subject, path: Any) -> nn.Module:
     from safetensors import SafetensorError, safe_open
 
     plain, _ = plain_module(model.module if isinstance(model, Subject) else model)
-    made = copy.deepcopy(unwrapped(plain))
+    made = _copied(unwrapped(plain))
     try:
         with safe_open(str(path), "pt") as file:
             gone = json.loads((file.metadata() or {})[KEY])

@@ -216,6 +216,10 @@ def test_labels_give_accuracy_and_loss_with_intervals() -> None:
     assert float(loss.error[at]) == pytest.approx(float(rows.std() / 40**0.5), abs=1e-6)
     low, high = loss.interval()
     assert bool(((low <= loss.values) & (loss.values <= high)).all())
+    still = found.importance["changed"].values == 0
+    assert bool(still.any())
+    assert found.importance["changed"].interval()[1][still].tolist() == pytest.approx(  # the rule of three
+        [1 - 0.05 ** (1 / 40)] * int(still.sum()))
 
 
 # --- how alike
@@ -377,6 +381,16 @@ def test_a_plan_needs_one_aim(wrong: dict[str, float]) -> None:
     with pytest.raises(PellucidError) as error:
         found.plan(**wrong)
     assert error.value.code == "option.value"
+
+
+def test_a_model_that_cannot_be_copied_is_asked_but_not_pruned() -> None:
+    net, x = seeded(Attending, 0).eval(), pictures(2)[0]
+    net.kept = net(x)  # a result with its graph
+    plan = pellucid.heads(net, x, compare=0).plan(share=0.25)
+    assert len(plan.off) == 3
+    with pytest.raises(PellucidError) as error:
+        plan.apply()
+    assert error.value.code == "heads.copy"
 
 
 def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:

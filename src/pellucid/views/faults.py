@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 FAULTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "channels.dead": (
-        ("{n} of {of} channels of {layer} ({share}) said the same for all {inputs} inputs; like the others, {expected} "
-         "would by chance, and none of them changes for more than {unseen} of inputs (95 %)",
+        ("{n} of {of} channels of {layer} ({share}) said the same for all {inputs} inputs; were they like the others, "
+         "about {expected} would, and each changes for at most {unseen} of inputs (95 %)",
          "{layer} 的 {of} 个通道中有 {n} 个（{share}）对全部 {inputs} 个输入取值不变；"
          "若与其他通道相同，偶然情况下应约为 {expected} 个；"
          "它们对输入有反应的比例不超过 {unseen}（95%）"),

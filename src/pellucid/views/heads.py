@@ -86,7 +86,7 @@ def _bars(heads: Heads, sheet: Sheet, y: float) -> tuple[list[Element], float]:
         group.add(el("rect", x=start, y=y + 3, width=max(end - start, 0.5), height=one - 6,
                      class_="pos" if values[k] >= 0 else "neg"))
         if low[k] == low[k]:
-            group.add(el("path", d=f"M{at(low[k]):.1f} {y + one / 2:.1f}H{at(high[k]):.1f}", class_="rule"))
+            group.add(el("path", d=f"M{at(low[k]):.1f} {y + one / 2:.1f}H{at(high[k]):.1f}", class_="whisker"))
         nodes += [line(_short(layer, head), x, y + 11, 11, "soft"), group]
         y += one
     return nodes, y + 4

@@ -19,24 +19,34 @@ from pellucid.words.explanation import Evidence, Finding, Verdict
 
 @dataclass(frozen=True, eq=False)
 class Averages:
-    """Means over inputs with their standard errors: both (n,), the error NaN for a single input."""
+    """Means over inputs with their standard errors: both (n,), the error NaN for a single input.
+
+    `counted` says that an input adds -1, 0 or 1: where all add the same, others may still not.
+    """
 
     values: Tensor
     error: Tensor
     inputs: int
+    counted: bool = False
 
     @classmethod
-    def of(cls, rows: Tensor) -> Averages:
+    def of(cls, rows: Tensor, counted: bool = False) -> Averages:
         """Of rows (inputs, n)."""
         rows = rows.double()
         spread = rows.std(0) if len(rows) > 1 else torch.full_like(rows[0], torch.nan)
-        return cls(rows.mean(0), spread / math.sqrt(len(rows)), len(rows))
+        return cls(rows.mean(0), spread / math.sqrt(len(rows)), len(rows), counted)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
-        """Between which two numbers each true mean lies, a share `level` of them, by Student's distribution."""
+        """Between which two numbers each true mean lies, a share `level` of them, by Student's distribution.
+
+        Of what is counted no closer than what so many inputs can tell where none was seen (the rule of three).
+        """
         if not 0 < level < 1:
             raise OptionError("option.value", f"level={level}", "a share between 0 and 1", "leave it out, or take 0.95")
         wide = quantile(level, max(self.inputs - 1, 1)) * self.error
+        if self.counted:
+            wide = wide.nan_to_num(1.0).clamp(min=share(0, self.inputs, level)[1])
+            return (self.values - wide).clamp(min=-1), (self.values + wide).clamp(max=1)
         return self.values - wide, self.values + wide
 
 
@@ -64,9 +74,9 @@ class Estimated:
     @classmethod
     def difference(cls, rows: Tensor, level: float = 0.95) -> Estimated:
         """The mean of one number of -1, 0 or 1 per input; where inputs agree the interval is that of none seen."""
-        found, unseen = cls.of(rows, level), share(0, len(rows), level)[1]
-        wide = max(found.high - found.value if found.high == found.high else 1.0, unseen)
-        return cls(found.value, max(found.value - wide, -1.0), min(found.value + wide, 1.0))
+        found = Averages.of(rows[:, None], counted=True)
+        low, high = found.interval(level)
+        return cls(float(found.values[0]), float(low[0]), float(high[0]))
 
 
 @dataclass(frozen=True, eq=False)
