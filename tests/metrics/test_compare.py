@@ -17,7 +17,6 @@ from pellucid.numbers import agreement
 from pellucid.numbers.ranking import lots
 from pellucid.testing.pristine import pristine
 from pellucid.words.errors import OptionError, PellucidError
-from pellucid.words.method import method
 
 W = (1.0, 2.0, -3.0, 4.0)
 ONES = torch.ones(1, 4, dtype=torch.float64)
@@ -102,14 +101,12 @@ def test_on_a_linear_model_all_methods_say_the_weights() -> None:
     assert c.between("ablation", "kernel_shap") == pytest.approx({"rank": 1, "sign": 1, "top": 1})
 
 
-@method(asks="gradient", laws=())
 async def turned(case: pellucid.Case) -> Tensor:
     """The values of input times gradient, the first one with the wrong sign."""
     (slope,) = await case.gradient(case.here)
     return case.x * slope * torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64)
 
 
-@method(asks="gradient", laws=())
 async def made_up(case: pellucid.Case) -> Tensor:
     """A map that knows nothing of the model."""
     return torch.randn(case.x.shape, generator=lots(5)).to(case.x)

@@ -15,7 +15,6 @@ from pellucid import catalog
 from pellucid.numbers.ranking import lots
 from pellucid.testing.pristine import pristine
 from pellucid.words.features import groups, units
-from pellucid.words.method import method
 from pellucid.words.points import Ball
 
 EVERY = ("max_sensitivity", "avg_sensitivity", "relative_input_stability", "relative_output_stability")
@@ -136,7 +135,6 @@ def test_a_gradient_that_does_not_change_has_no_sensitivity_and_a_wild_map_has()
     steady = pellucid.explain(linear(*WEIGHTS), X, "saliency", target=0)
     assert pellucid.evaluate(steady, metrics="max_sensitivity")["max_sensitivity"].value == 0
 
-    @method(asks="gradient", laws=())
     async def wild(case: pellucid.Case) -> Tensor:
         """Another map at every point."""
         return (1e4 * case.x).sin()

@@ -20,14 +20,12 @@ from pellucid.numbers.ranking import lots
 from pellucid.numbers.similarity import cosine, rank, ssim
 from pellucid.testing.pristine import pristine
 from pellucid.words.errors import PellucidError
-from pellucid.words.method import method
 
 X = torch.randn(1, 8, generator=lots(3), dtype=F64)
 PICTURE = 2
 """A sample of the digits that carries the watermark."""
 
 
-@method(asks="gradient", laws=())
 async def edges(case: pellucid.Case) -> Tensor:
     """An edge detector: it looks at the picture, and never at the model."""
     down, across = case.x.diff(dim=-2), case.x.diff(dim=-1)
@@ -169,7 +167,6 @@ def test_a_map_that_only_turns_its_sign_is_the_same_by_size() -> None:
 def test_the_target_that_the_model_said_is_explained_at_every_stage() -> None:
     asked: list[Any] = []
 
-    @method(asks="gradient", laws=())
     async def listening(case: pellucid.Case) -> Tensor:
         asked.append(case.target)
         (slope,) = await case.gradient(case.here)
@@ -270,7 +267,6 @@ def test_no_other_network_is_told_and_constant_maps_have_no_likeness() -> None:
 def test_a_stage_without_an_explanation_is_left_out_and_told() -> None:
     calls = 0
 
-    @method(asks="gradient", laws=())
     async def moody(case: pellucid.Case) -> Tensor:
         nonlocal calls
         mine = calls = calls + 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 
 from pellucid.changes.attending import ATTENTION
@@ -220,6 +221,8 @@ def _probable(value: Any, score: Tensor, squashed: Tensor | None) -> bool:
     if not (isinstance(value, Tensor) and value.dim() == 2 and value.shape[1] > 1 and value.is_floating_point()):
         return False
     rows = value.detach()
+    if isinstance(rows, FakeTensor):  # memory is foreseen on tensors without values
+        return False
     near = 1e-5 if rows.dtype in (torch.float32, torch.float64) else 1e-2
     return bool(((rows >= 0).all(1) & ((rows.sum(1) - 1).abs() < near)).all())
 

@@ -53,7 +53,8 @@ def _moved(image: Tensor, generator: torch.Generator) -> Tensor:
 def others(values: Tensor, shape: tuple[int, ...], seed: int, most: int) -> list[Tensor]:
     """At most so many arrangements of the values at other places, no two alike and none the values themselves.
 
-    Of few values all arrangements are gone through: a share of them is then counted exactly.
+    Of few values all arrangements are gone through: a share of them is then counted exactly. Values that are all equal
+    have no other place: they are their own controls, and better than none of them.
     """
     n = len(values)
     if n <= FEW:
@@ -69,7 +70,7 @@ def others(values: Tensor, shape: tuple[int, ...], seed: int, most: int) -> list
         if key not in known:
             known.add(key)
             found.append(one)
-    return found
+    return found or ([values] * most if n > 1 else [])
 
 
 FEW = 6
