@@ -241,3 +241,14 @@ def test_likeness_to_a_layers_embedding() -> None:
     assert e.score == pytest.approx(float(F.cosine_similarity(value, torch.as_tensor(other), 0)))
     assert e.recipe["target"].endswith("@8")
     assert torch.equal(pellucid.explain(net, x, **e.recipe).elements, e.elements)
+
+
+def test_a_contrast_within_a_contrast_is_settled_on_the_clean_example_too() -> None:
+    """What is asked beside a contrast with the predicted class waits for the same prediction."""
+    from pellucid.words.target import Class, Contrast, Predicted
+
+    inner = Contrast(Predicted(), Class(1))
+    (settled,) = Contrast(Class(0), inner).settle(torch.tensor([[0.0, 1.0, 2.0]]))
+    assert isinstance(settled.that, Contrast)
+    assert settled.that.this.key == Class(2).key
+    assert settled.this.key == Class(0).key

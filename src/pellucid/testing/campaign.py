@@ -261,9 +261,11 @@ def drawn(number: int) -> Trial:
 
 @cache
 def everybody() -> tuple[str, ...]:
-    """Who can be asked, by name."""
-    metrics = [f"{JUDGING}{name}" for name, m in catalog.metrics().items() if not m.card.needs]
-    return (*catalog.methods(), *COMPOSED, *(f"captum:{name}" for name in ADAPTED), *metrics, LOOKING)
+    """Who can be asked, by name: what the package brings, so that a trial's number means the same everywhere."""
+    ours = [name for name, m in catalog.methods().items() if m.run.__module__.startswith("pellucid.")]
+    metrics = [f"{JUDGING}{name}" for name, m in catalog.metrics().items()
+               if not m.card.needs and m.run.__module__.startswith("pellucid.")]
+    return (*ours, *COMPOSED, *(f"captum:{name}" for name in ADAPTED), *metrics, LOOKING)
 
 
 @cache

@@ -122,7 +122,7 @@ class Contrast:
         return self.this.score(value) - self.that.score(value)
 
     def settle(self, value: Any) -> list[Contrast]:
-        settled = [t.settle(value) if isinstance(t, Predicted | Box) and is_open(t) else None
+        settled = [t.settle(value) if isinstance(t, Predicted | Box | Contrast) and is_open(t) else None
                    for t in (self.this, self.that)]
         count = next((len(s) for s in settled if s is not None), 0)
         this, that = (s or [t] * count for s, t in zip(settled, (self.this, self.that), strict=True))
