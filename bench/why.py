@@ -36,6 +36,8 @@ WHY: tuple[tuple[str, str], ...] = (
     ("lime|time|*", "as for kernel_shap: what stands around a pass shows beside a network so small"),
     ("five_together/mixed|time|*",
      "of these five two ask nearly all of the rows, and share none of them with the others"),
+    ("attention/capture|time|*",
+     "twelve layers' probabilities are written down that the fused operation never writes, for one picture"),
     ("memory_flat|memory|conductance*",
      "the steps of a layer's values between neighbouring points are held a chunk longer than the points"),
     ("memory_flat|memory|averaged*",
