@@ -47,7 +47,7 @@ def test_nothing_is_left_behind(part: int) -> None:
 
 def test_the_campaign_knows_everybody_every_kind_of_model_and_every_fault() -> None:
     ours = {name for name, m in catalog.methods().items() if m.run.__module__.startswith("pellucid.methods.")}
-    assert len(ours) > 40
+    assert len(ours) >= 40
     assert ours <= {*everybody()}
     judges = {name for name, m in catalog.metrics().items()
               if not m.card.needs and m.run.__module__.startswith("pellucid.metrics.")}
