@@ -10,6 +10,7 @@ from pellucid.views.words import detail_name, method_name, say
 from pellucid.views.writing import columns, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Explanation
+from pellucid.words.table import Column, Table
 
 
 def view(e: Explanation):
@@ -59,3 +60,18 @@ def text(explanation: Explanation, *, lang: str = "en", width: int = 80) -> str:
         lines += wrap(detail_name(name, lang) + say(lang, "colon") + story.beside(value, lang), width, columns)
     lines.append("")
     return "\n".join([*lines, *view(e).text(e, width, lang)]) + "\n"
+
+
+def tables(e: Explanation, *, lang: str = "en") -> tuple[Table, ...]:
+    """Every value with its error and 95 % interval, in the order of the input; its place where it lies on a picture."""
+    flat = e.values.detach().cpu().double().flatten().tolist()
+    columns, rows = [Column("name", say(lang, "name")), Column("value", say(lang, "value"))], [
+        [name, value] for name, value in zip(e.names, flat, strict=True)]
+    if e.error is not None:
+        errors = e.error.detach().cpu().double().flatten().tolist()
+        columns += [Column("error", say(lang, "standard error")), Column("low", say(lang, "low")),
+                    Column("high", say(lang, "high"))]
+        for row, value, error in zip(rows, flat, errors, strict=True):
+            half = story.INTERVAL * error
+            row += [error, value - half, value + half]
+    return (Table("values", say(lang, "why", target=e.target), tuple(columns), tuple(map(tuple, rows))),)

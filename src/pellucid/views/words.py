@@ -91,6 +91,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "values": ("Largest values", "最大的值"),
     "name": ("Feature", "特征"), "value": ("Effect", "影响"),
     "others": ("{n} others together", "其余 {n} 项合计"),
+    "standard error": ("Standard error", "标准误"), "low": ("from", "下限"), "high": ("to", "上限"),
     "details": ("Beside the values", "附加数据"),
     "recipe": ("Recipe", "配方"),
     "replay": ("These options repeat the explanation.", "用这些选项可重现此解释。"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Finding, Verdict
 
 
@@ -67,7 +67,7 @@ class Channels:
 
 
 @dataclass(frozen=True, eq=False)
-class Activity(Mapping[str, Channels]):
+class Activity(Drawn, Mapping[str, Channels], drawn="activity"):
     """Layers by name, in the order in which they ran, and what is wrong with them: `findings`.
 
     `failed` says of inputs that could not be used why.
@@ -103,17 +103,6 @@ class Activity(Mapping[str, Channels]):
             "always on": len(c.always), "duplicated": sum(len(g) - 1 for g in c.duplicated),
             "saturated": len(c.saturated), "unseen": c.unseen, "p": c.p, "scale": c.scale, "offset": c.offset,
             "fine": c.fine} for c in self.layers.values()])
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("activity", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("activity_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("activity", self)
 
     def __repr__(self) -> str:
         return f"Activity({self.model}: {len(self.layers)} layers, {self.inputs} inputs; {len(self.findings)} findings)"

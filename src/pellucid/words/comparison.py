@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.errors import PellucidError
 from pellucid.words.evaluation import Evaluation
 from pellucid.words.explanation import Evidence, Explanation, Verdict
@@ -51,7 +51,7 @@ class Contradiction:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison(Mapping[str, Explanation]):
+class Comparison(Drawn, Mapping[str, Explanation], drawn="comparison"):
     """Explanations of one example by several methods, or by one method from several baselines, by name.
 
     `laid` are their values over the features of `layout`, (n,) each, in float64. `agreement` holds a matrix for every
@@ -136,17 +136,6 @@ class Comparison(Mapping[str, Explanation]):
             row |= {"rows": cost.rows, "rounds": cost.rounds, "seconds": cost.seconds}
             rows.append(row if name not in self.baselines else {**row, "baseline score": self.baselines[name]})
         return pd.DataFrame(rows)
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("comparison", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("comparison_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("comparison", self)
 
     def __repr__(self) -> str:
         told = ", ".join(self.explanations)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Finding
 
 
@@ -63,7 +63,7 @@ class Tested:
 
 
 @dataclass(frozen=True, eq=False)
-class Concepts(Mapping[tuple[str, str], Tested]):
+class Concepts(Drawn, Mapping[tuple[str, str], Tested], drawn="concepts"):
     """Concepts by name and layer, for one target.
 
     `inputs` is how many inputs the shares are taken over, `sets` the number of counter-sets, `permutations` that of
@@ -109,17 +109,6 @@ class Concepts(Mapping[tuple[str, str], Tested]):
             "p": t.p, "score_p": t.score_p, "slope_p": t.slope_p, "accuracy": t.accuracy, "accuracy_p": t.accuracy_p,
             "stability": t.stability, "significant": t.significant, "findings": ", ".join(f.code for f in t.findings)}
             for t in self.values()])
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("concepts", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("concepts_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("concepts", self)
 
     def __repr__(self) -> str:
         held = ", ".join(f"{t.concept} at {t.layer} (p={t.p:.3g})" for t in self.significant[:4])

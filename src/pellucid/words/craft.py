@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Finding
 
 
@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Craft(Sequence[Part]):
+class Craft(Drawn, Sequence[Part], drawn="craft"):
     """The parts of a layer over some inputs, the most important first.
 
     `lost` is the share of the crops' activations that parts do not make up (relative, root mean square); `maps`
@@ -79,17 +79,6 @@ class Craft(Sequence[Part]):
 
         return pd.DataFrame([{"part": p.number, "importance": p.importance, "error": p.error, "effect": p.effect,
                               "same": p.same, "crops": len(p.crops)} for p in self.parts])
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("craft", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("craft_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("craft", self)
 
     def __repr__(self) -> str:
         return f"Craft({len(self)} parts of {self.layer} for {self.target}; {self.lost:.0%} lost)"

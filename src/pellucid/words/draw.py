@@ -1,77 +1,84 @@
-"""How an explanation reaches its drawing and its file: floor 3 registers, nobody imports upwards."""
+"""How a record reaches its drawing, its table and its file: floor 3 registers, nobody imports upwards."""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from pellucid.words.evaluation import Evaluation
-    from pellucid.words.explanation import Explanation
+    from os import PathLike
 
-PLACES = {
-    "draw": ("pellucid.views.drawing", "draw"),
-    "text": ("pellucid.views.drawing", "text"),
+    from pellucid.words.table import Table
+
+VIEWS = {
+    "explanation": "pellucid.views.drawing",
+    "evaluation": "pellucid.views.evaluation",
+    "comparison": "pellucid.views.comparison",
+    "activity": "pellucid.views.activity",
+    "heads": "pellucid.views.heads",
+    "look": "pellucid.views.look",
+    "concepts": "pellucid.views.concepts",
+    "craft": "pellucid.views.craft",
+    "visualised": "pellucid.views.visualised",
+    "training": "pellucid.views.training",
+}
+"""The module that draws each kind of record: it has `draw` (one SVG), `text` and `tables`."""
+
+DEEDS = {
     "plot": ("pellucid.views.figure", "plot"),
     "save": ("pellucid.store.file", "save"),
-    "evaluation": ("pellucid.views.evaluation", "draw"),
-    "evaluation_text": ("pellucid.views.evaluation", "text"),
-    "comparison": ("pellucid.views.comparison", "draw"),
-    "comparison_text": ("pellucid.views.comparison", "text"),
-    "activity": ("pellucid.views.activity", "draw"),
-    "activity_text": ("pellucid.views.activity", "text"),
-    "heads": ("pellucid.views.heads", "draw"),
-    "heads_text": ("pellucid.views.heads", "text"),
+    "export": ("pellucid.export", "export"),
+    "shown": ("pellucid.notebook", "shown"),
     "heads_plan": ("pellucid.pruning", "planned"),
     "heads_measure": ("pellucid.pruning", "measured"),
     "heads_apply": ("pellucid.pruning", "applied"),
     "heads_save": ("pellucid.pruning", "written"),
-    "look": ("pellucid.views.look", "draw"),
-    "look_text": ("pellucid.views.look", "text"),
-    "concepts": ("pellucid.views.concepts", "draw"),
-    "concepts_text": ("pellucid.views.concepts", "text"),
-    "craft": ("pellucid.views.craft", "draw"),
-    "craft_text": ("pellucid.views.craft", "text"),
-    "visualised": ("pellucid.views.visualised", "draw"),
-    "visualised_text": ("pellucid.views.visualised", "text"),
-    "training": ("pellucid.views.training", "draw"),
-    "training_text": ("pellucid.views.training", "text"),
     "training_open": ("pellucid.watching.archive", "open_"),
 }
-"""Which function does what, by module and name; looked up when first used."""
+"""What else is done to records, by module and name; looked up when first used."""
 
 
 def call(what: str, *args: Any, **options: Any) -> Any:
     """Whatever stands under this name."""
-    module, name = PLACES[what]
+    module, name = DEEDS[what]
     return getattr(importlib.import_module(module), name)(*args, **options)
 
 
-def draw(explanation: Explanation, **options: Any) -> str:
-    """One SVG."""
-    return call("draw", explanation, **options)
+class Drawn:
+    """Whatever has a drawing: one SVG, the same in characters, its numbers as tables, and files of all of these.
 
+    A record says which of VIEWS it is: `class Look(Drawn, drawn="look")`.
+    """
 
-def text(explanation: Explanation, **options: Any) -> str:
-    """Plain text for a terminal or a screen reader."""
-    return call("text", explanation, **options)
+    drawn: ClassVar[str] = ""
 
+    def __init_subclass__(cls, drawn: str = "", **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if drawn:
+            cls.drawn = drawn
 
-def plot(explanation: Explanation, **options: Any) -> Any:
-    """A matplotlib figure."""
-    return call("plot", explanation, **options)
+    def svg(self, **options: Any) -> str:
+        """The drawing as one SVG."""
+        return self._view("draw", options)
 
+    def text(self, **options: Any) -> str:
+        """The drawing in characters, for a terminal or a screen reader."""
+        return self._view("text", options)
 
-def save(explanation: Explanation, path: Any, *, input: bool) -> None:
-    """One file."""
-    call("save", explanation, path, input=input)
+    def tables(self, **options: Any) -> tuple[Table, ...]:
+        """The numbers of the drawing, the most important table first; `lang` as for the drawing."""
+        return self._view("tables", options)
 
+    def _view(self, what: str, options: dict[str, Any]) -> Any:
+        return getattr(importlib.import_module(VIEWS[self.drawn]), what)(self, **options)
 
-def evaluation(evaluated: Evaluation, **options: Any) -> str:
-    """One SVG of the metrics of an explanation."""
-    return call("evaluation", evaluated, **options)
+    def export(self, path: str | PathLike[str], **options: Any) -> Path:
+        """Write the drawing or its numbers to a file, by its ending: .svg, .png, .pdf, .tex, .csv, .json, .parquet."""
+        return call("export", self, path, **options)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return call("shown", self)
 
-def evaluation_text(evaluated: Evaluation, **options: Any) -> str:
-    """The same for a terminal or a screen reader."""
-    return call("evaluation_text", evaluated, **options)
+    def _repr_html_(self) -> str:
+        return call("shown", self)["text/html"]

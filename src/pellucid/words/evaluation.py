@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.numbers.intervals import quantile
-from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Finding, Verdict
 
 
@@ -64,7 +64,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation(Mapping[str, Measurement]):
+class Evaluation(Drawn, Mapping[str, Measurement], drawn="evaluation"):
     """Metrics of an explanation, by name.
 
     `verdict` is the explanation's own, with what the metrics add to it. `unfit` says of each metric that could
@@ -97,17 +97,6 @@ class Evaluation(Mapping[str, Measurement]):
             "metric": m.name, "value": m.value, "low": m.interval and m.interval[0],
             "high": m.interval and m.interval[1], "control": m.control, "p": m.p, "better": m.better,
         } for m in self.values()])
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.evaluation(self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.evaluation_text(self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.evaluation(self)
 
     def __repr__(self) -> str:
         told = ", ".join(f"{m.name} {m.value:.3g}" + ("" if m.control is None else f" (control {m.control:.3g})")

@@ -12,6 +12,7 @@ from torch import Tensor
 from pellucid.numbers import significance
 from pellucid.numbers.intervals import quantile
 from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.errors import OptionError
 from pellucid.words.features import Features
 
@@ -132,7 +133,7 @@ class Shown:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Drawn, drawn="explanation"):
     """Why the model gave its score.
 
     `values` has the shape in which the features are drawn ((H, W) for pixels and patches, (n,) for
@@ -240,24 +241,13 @@ class Explanation:
         """Where the method comes from."""
         return f"{self.method}: {self.paper}" if self.paper else self.method
 
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.draw(self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.text(self, **options)
-
     def save(self, path: Any, *, input: bool = False) -> None:
         """Write the explanation to one file; the input is left out unless asked for."""
-        draw.save(self, path, input=input)
+        draw.call("save", self, path, input=input)
 
     def plot(self, **options: Any) -> Any:
         """A matplotlib figure (extra `plot`)."""
-        return draw.plot(self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.draw(self)
+        return draw.call("plot", self, **options)
 
     def __repr__(self) -> str:
         best = ", ".join(f"{name} {value:+.3g}" for name, value in self.top(3))

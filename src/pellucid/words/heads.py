@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pellucid.numbers.detection import share
 from pellucid.numbers.intervals import quantile
 from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Evidence, Finding, Verdict
 
@@ -80,7 +81,7 @@ class Estimated:
 
 
 @dataclass(frozen=True, eq=False)
-class Heads:
+class Heads(Drawn, drawn="heads"):
     """What was found about the heads of a model over `inputs` inputs; all tensors are over `names`, in order.
 
     `names` are pairs of an attention's layer and a head's number from 0. `importance` holds by name: `gradient`
@@ -150,17 +151,6 @@ class Heads:
             if found is not None:
                 told |= {name: found.values.numpy()}
         return pd.DataFrame(told)
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("heads", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("heads_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("heads", self)
 
     def __repr__(self) -> str:
         return f"Heads({self.model}: {len(self.names)} heads, {self.inputs} inputs; {len(self.findings)} findings)"

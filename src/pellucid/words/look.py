@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Finding, Shown
 
 
@@ -49,7 +49,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Look(Mapping[str, Seen]):
+class Look(Drawn, Mapping[str, Seen], drawn="look"):
     """Layers by name, in the order in which they ran, and attention.
 
     `attention` maps an attention's layer to (heads, queries, keys) for the first input, or (windows, heads, queries,
@@ -99,17 +99,6 @@ class Look(Mapping[str, Seen]):
 
         return pd.DataFrame([{"layer": s.name, "kind": s.kind, "shape": s.shape, **s.profile}
                              for s in self.seen.values()])
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("look", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("look_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("look", self)
 
     def __repr__(self) -> str:
         some = ", ".join(list(self.seen)[:4]) or ", ".join(list(self.attention)[:4])

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Finding, Verdict
 
 
 @dataclass(frozen=True, eq=False)
-class Visualised:
+class Visualised(Drawn, drawn="visualised"):
     """What a unit, a channel or a concept reacts to most, as far as a climb from a random start finds it.
 
     `image` (rows, columns, 3) are bytes to look at, `x` is what the model is fed. `activation` is reached by it,
@@ -44,17 +44,6 @@ class Visualised:
     def verdict(self) -> Verdict:
         """The findings as reasons."""
         return Verdict(self.findings)
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("visualised", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("visualised_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("visualised", self)
 
     def __repr__(self) -> str:
         return f"Visualised({self.target}: {self.activation:.4g}, random pictures {self.control:.4g})"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.words import draw
+from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Finding, Verdict
 
 
@@ -158,7 +159,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class Training(Drawn, drawn="training"):
     """A training as it was watched: every record in order, and what happened in it."""
 
     run: Run = field(default_factory=Run)
@@ -185,17 +186,6 @@ class Training:
         import pandas as pd
 
         return pd.DataFrame([{"step": r.step, "seconds": r.seconds, **r.scalars()} for r in self.records])
-
-    def svg(self, **options: Any) -> str:
-        """The drawing as one SVG."""
-        return draw.call("training", self, **options)
-
-    def text(self, **options: Any) -> str:
-        """The drawing as plain text."""
-        return draw.call("training_text", self, **options)
-
-    def _repr_html_(self) -> str:
-        return draw.call("training", self)
 
     def __repr__(self) -> str:
         steps = f"steps {self.records[0].step} to {self.records[-1].step}" if self.records else "no steps"
