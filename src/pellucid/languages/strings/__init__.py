@@ -1,0 +1,1 @@
+"""What pictures, reports and the shell say, by topic."""

@@ -1,0 +1,362 @@
+"""Reads the sources by their syntax trees: every sentence that a finding or an error can say, as templates."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import pellucid
+
+SOURCE = Path(pellucid.__file__).parent
+SPEAKERS = ("Finding", "Disconnected")
+"""What takes sentences besides the errors, all of which end in Error."""
+
+OURS = ("PellucidError", "InputError", "TargetError", "LayerError", "OptionError", "ModelError", "BudgetError",
+        "FileError")
+MOST = 24
+"""So many wordings of one sentence are told apart; of more, the parts are phrases."""
+
+Template = tuple[str | None, ...]
+"""Words and holes (None) in turn."""
+
+HOLE: Template = (None,)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A wording that a code can say, and where."""
+
+    code: str
+    template: str
+    where: str
+
+
+@dataclass
+class Module:
+    """A file with what its names stand for."""
+
+    path: Path
+    tree: ast.Module
+    functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
+    constants: dict[str, ast.expr] = field(default_factory=dict)
+    owners: dict[ast.AST, ast.FunctionDef] = field(default_factory=dict)
+    calls: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
+    imported: dict[str, str] = field(default_factory=dict)
+
+
+def module(path: Path, text: str | None = None) -> Module:
+    """A file of Python, read."""
+    found = Module(path, ast.parse(path.read_text("utf-8") if text is None else text))
+    for node in found.tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for name in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(name, ast.Name):
+                    found.constants[name.id] = node.value
+
+    def owned(node: ast.AST, owner: ast.FunctionDef | None) -> None:
+        for child in ast.iter_child_nodes(node):
+            if owner is not None:
+                found.owners[child] = owner
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                found.functions[child.name] = child  # pyright: ignore[reportArgumentType]
+            if isinstance(child, ast.Call):
+                found.calls[_called(child)].append(child)
+            owned(child, child if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else owner)  # pyright: ignore[reportArgumentType]
+
+    owned(found.tree, None)
+    for node in ast.walk(found.tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.imported |= {a.asname or a.name: node.module.rpartition(".")[2] for a in node.names}
+    return found
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+class Reader:
+    """What expressions can say: constants, f-strings, sums, choices, names and calls that lead to these."""
+
+    def __init__(self, modules: Iterable[Module]) -> None:
+        self.modules = list(modules)
+        self.phrases: dict[str, str] = {}
+        self.elsewhere: dict[str, tuple[Module, ast.FunctionDef]] = {}
+        self.callers: dict[str, list[tuple[Module, ast.Call]]] = defaultdict(list)
+        self.values: dict[str, tuple[Module, ast.expr]] = {}
+        for m in self.modules:
+            for name, fn in m.functions.items():
+                self.elsewhere.setdefault(name, (m, fn))
+            for name, calls in m.calls.items():
+                self.callers[name] += [(m, call) for call in calls]
+            for name, value in m.constants.items():
+                self.values.setdefault(name, (m, value))
+
+    def said(self, m: Module, node: ast.expr, depth: int = 0) -> set[Template]:
+        """Every wording of an expression; a hole for what is only known when it runs."""
+        if isinstance(node, ast.Constant):
+            return {(node.value,)} if isinstance(node.value, str) else {HOLE}
+        if depth > 6:
+            return {HOLE}
+        if isinstance(node, ast.JoinedStr):
+            parts = [self._part(m, part, depth) for part in node.values]
+            return self._joined(parts)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self._joined([self.said(m, node.left, depth), self.said(m, node.right, depth)])
+        if isinstance(node, ast.IfExp):
+            return self.said(m, node.body, depth) | self.said(m, node.orelse, depth)
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            return set[Template]().union(*(self.said(m, v, depth) for v in node.values))
+        if isinstance(node, ast.Name):
+            return self._name(m, node, depth)
+        if isinstance(node, ast.Call):
+            return self._call(m, node, depth)
+        if isinstance(node, ast.Subscript):
+            return self._looked_up(m, node.value, depth)
+        return {HOLE}
+
+    def _part(self, m: Module, part: ast.expr, depth: int) -> set[Template]:
+        if not isinstance(part, ast.FormattedValue):
+            return self.said(m, part, depth)
+        if part.format_spec is not None or part.conversion != -1:
+            return {HOLE}
+        return self.said(m, part.value, depth + 1)
+
+    def _joined(self, parts: list[set[Template]]) -> set[Template]:
+        count = 1
+        for at, part in enumerate(parts):
+            if count * len(part) > MOST:
+                self._note(part)
+                parts[at] = {HOLE}
+            count *= len(parts[at])
+        return {_flat(chosen) for chosen in product(*parts)}
+
+    def _note(self, some: Iterable[Template]) -> None:
+        """Words that fill a hole are phrases of their own."""
+        for t in some:
+            if worded(t):
+                self.phrases.setdefault(written(t), "")
+
+    def _name(self, m: Module, node: ast.Name, depth: int) -> set[Template]:
+        owner = m.owners.get(node)
+        while owner is not None:
+            found = _assigned(owner, node.id)
+            if found:
+                return set[Template]().union(*(self.said(m, v, depth + 1) for v in found))
+            given = _parameters(owner)
+            if node.id in given:
+                return self._argument(m, owner, given, node.id, depth)
+            owner = m.owners.get(owner)
+        if node.id in m.constants:
+            value = m.constants[node.id]
+            return self.said(m, value, depth + 1) if isinstance(value, ast.Constant | ast.BinOp) else {HOLE}
+        if node.id in self.values and node.id.isupper():
+            other, value = self.values[node.id]
+            return self.said(other, value, depth + 1) if isinstance(value, ast.Constant | ast.BinOp) else {HOLE}
+        return {HOLE}
+
+    def _callers(self, m: Module, fn: ast.FunctionDef) -> list[tuple[Module, ast.Call]]:
+        """Who calls a function: in its own file, or where it was imported by name or through its module."""
+        found: list[tuple[Module, ast.Call]] = []
+        for other, call in self.callers.get(fn.name, ()):
+            if isinstance(call.func, ast.Name):
+                near = other is m or other.imported.get(fn.name) == m.path.stem
+            else:
+                near = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in (m.path.stem, "self", "cls")
+            if near:
+                found.append((other, call))
+        return found
+
+    def _argument(self, m: Module, owner: ast.FunctionDef, given: list[str], name: str, depth: int) -> set[Template]:
+        """What callers give a parameter; a single word is a name."""
+        found = set[Template]()
+        for m, call in self._callers(m, owner):
+            value = next((k.value for k in call.keywords if k.arg == name), None)
+            at = given.index(name)
+            if value is None and at < len(call.args) and not any(isinstance(a, ast.Starred) for a in call.args):
+                value = call.args[at]
+            if value is not None:
+                found |= {t if any(p and " " in p for p in t) else HOLE for t in self.said(m, value, depth + 1)}
+        default = _default(owner, name)
+        if default is not None:
+            found |= {t for t in self.said(self.modules[0], default, depth + 1) if t != HOLE}
+        return found or {HOLE}
+
+    def _call(self, m: Module, node: ast.Call, depth: int) -> set[Template]:
+        """A function of ours with wordings of its own fills a hole with phrases; `get` looks into a constant."""
+        name = _called(node)
+        if name == "get" and isinstance(node.func, ast.Attribute) and node.args:
+            found = self._looked_up(m, node.func.value, depth)
+            more = self.said(m, node.args[1], depth + 1) if len(node.args) > 1 else set[Template]()
+            return found | more
+        if name == "next" and len(node.args) == 2 and isinstance(node.args[0], ast.GeneratorExp):
+            return self.said(m, node.args[0].elt, depth + 1) | self.said(m, node.args[1], depth + 1)
+        if name in m.functions or (name in self.elsewhere and isinstance(node.func, ast.Name)):
+            other, fn = (m, m.functions[name]) if name in m.functions else self.elsewhere[name]
+            if fn.returns is not None and "str" in ast.unparse(fn.returns) and depth < 4:
+                for value in _returned(fn):
+                    self._note(self.said(other, value, depth + 1))
+        return {HOLE}
+
+    def _looked_up(self, m: Module, node: ast.expr, depth: int) -> set[Template]:
+        if not isinstance(node, ast.Name):
+            return self._of_dict(m, node, depth)
+        value = m.constants.get(node.id)
+        if value is None and node.id in self.values:
+            m, value = self.values[node.id]
+        owner = m.owners.get(node)
+        if value is None and owner is not None:
+            found = _assigned(owner, node.id)
+            value = found[0] if found else None
+        return self._of_dict(m, value, depth) if value is not None else {HOLE}
+
+    def _of_dict(self, m: Module, node: ast.expr, depth: int) -> set[Template]:
+        if isinstance(node, ast.Dict) and all(v is not None for v in node.values):
+            found = set[Template]()
+            for v in node.values:
+                found |= self.said(m, v, depth + 1)
+            if len(found) <= 12:
+                return found
+            self._note(found)
+        return {HOLE}
+
+
+def _flat(parts: Iterable[Template]) -> Template:
+    made: list[str | None] = []
+    for piece in (p for part in parts for p in part):
+        if piece is not None and made and isinstance(made[-1], str):
+            made[-1] += piece
+        elif piece != "":
+            made.append(piece)
+    return tuple(made)
+
+
+def _own(fn: ast.FunctionDef) -> Iterator[ast.AST]:
+    """The nodes of a function without those of functions in it."""
+    todo: list[ast.AST] = list(fn.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += ast.iter_child_nodes(node)
+
+
+def _assigned(fn: ast.FunctionDef, name: str) -> list[ast.expr]:
+    found: list[ast.expr] = []
+    for node in _own(fn):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and target.id == name:
+                    found.append(node.value)
+                elif isinstance(target, ast.Tuple):
+                    found += _unpacked(target, node.value, name)
+        elif isinstance(node, ast.NamedExpr) and node.target.id == name:
+            found.append(node.value)
+        elif isinstance(node, ast.For) and isinstance(node.target, ast.Tuple):
+            rows = node.iter.elts if isinstance(node.iter, ast.Tuple | ast.List) else []
+            for row in rows:
+                found += _unpacked(node.target, row, name)
+    return found
+
+
+def _unpacked(target: ast.Tuple, value: ast.expr, name: str) -> list[ast.expr]:
+    for at, part in enumerate(target.elts):
+        if isinstance(part, ast.Name) and part.id == name:
+            if isinstance(value, ast.Tuple) and at < len(value.elts):
+                return [value.elts[at]]
+            if isinstance(value, ast.IfExp):
+                return [v for side in (value.body, value.orelse) for v in _unpacked(target, side, name)]
+            return [ast.Constant(0)]
+    return []
+
+
+def _parameters(fn: ast.FunctionDef) -> list[str]:
+    names = [a.arg for a in (*fn.args.posonlyargs, *fn.args.args)]
+    return [n for n in names if n not in ("self", "cls")] + [a.arg for a in fn.args.kwonlyargs]
+
+
+def _default(fn: ast.FunctionDef, name: str) -> ast.expr | None:
+    names = [a.arg for a in (*fn.args.posonlyargs, *fn.args.args)]
+    pairs = dict(zip(names[len(names) - len(fn.args.defaults):], fn.args.defaults, strict=True))
+    pairs |= {a.arg: d for a, d in zip(fn.args.kwonlyargs, fn.args.kw_defaults, strict=True) if d is not None}
+    return pairs.get(name)
+
+
+def _returned(fn: ast.FunctionDef) -> list[ast.expr]:
+    found: list[ast.expr] = []
+    for node in _own(fn):
+        if isinstance(node, ast.Return) and node.value is not None:
+            found += node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+    return found
+
+
+def written(t: Template) -> str:
+    """A template as the catalogue writes it: holes as {0}, {1}, …, braces doubled."""
+    made, n = "", 0
+    for piece in t:
+        if piece is None:
+            made, n = f"{made}{{{n}}}", n + 1
+        else:
+            made += piece.replace("{", "{{").replace("}", "}}")
+    return made
+
+
+def worded(t: Template) -> bool:
+    """Whether there is a word to translate: two letters in a row outside quotes, names and flags."""
+    from pellucid.languages.sentences import plain
+
+    return not plain(written(t))
+
+
+def sources(root: Path = SOURCE) -> list[Module]:
+    """Every module of the package."""
+    return [module(p) for p in sorted(root.rglob("*.py")) if "languages" not in p.relative_to(root).parts
+            and "testing" not in p.relative_to(root).parts]
+
+
+def sentences(modules: Iterable[Module]) -> tuple[list[Sentence], list[str]]:
+    """What findings and errors can say, by code; and the phrases that fill their holes."""
+    reader = Reader(modules)
+    found: dict[tuple[str, str], Sentence] = {}
+    for m in reader.modules:
+        for name, calls in m.calls.items():
+            for call in calls:
+                for codes, told in _speaks(reader, m, name, call):
+                    for code, t in product(codes, told):
+                        if worded(t):
+                            here = Sentence(code, written(t), f"{m.path.name}:{call.lineno}")
+                            found.setdefault((code, written(t)), here)
+    return sorted(found.values(), key=lambda s: (s.code, s.template)), sorted(reader.phrases)
+
+
+def _speaks(reader: Reader, m: Module, name: str, call: ast.Call) -> Iterator[tuple[list[str], set[Template]]]:
+    """The codes of a call with what each of its sentences can say."""
+    args = call.args
+    code, parts = (args[0] if args else None), list[ast.expr]()
+    if name == "Finding" and len(args) >= 3:
+        parts = args[2:4]
+    elif name == "Check" and len(args) >= 3:
+        code, parts = ast.Constant("doctor"), args[2:4]
+    elif len(args) == 4 and (name in OURS or (name == "__init__" and isinstance(code, ast.Constant))):
+        parts = args[1:]
+    if code is None or not parts:
+        return
+    owner = m.owners.get(code)
+    given = _parameters(owner) if owner is not None else []
+    if owner is not None and isinstance(code, ast.Name) and code.id in given:
+        for other, outer in reader._callers(m, owner):
+            known = dict(zip(given, outer.args, strict=False)) | {k.arg: k.value for k in outer.keywords if k.arg}
+            codes = _codes(reader, other, known[code.id]) if code.id in known else ["*"]
+            for part in parts:
+                theirs = isinstance(part, ast.Name) and part.id in known
+                yield codes, reader.said(other, known[part.id]) if theirs else reader.said(m, part)  # pyright: ignore[reportAttributeAccessIssue]
+        return
+    for part in parts:
+        yield _codes(reader, m, code), reader.said(m, part)
+
+
+def _codes(reader: Reader, m: Module, node: ast.expr) -> list[str]:
+    return ["*" if t == HOLE else "".join("*" if p is None else p for p in t) for t in reader.said(m, node)]
