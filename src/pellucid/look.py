@@ -19,7 +19,7 @@ from pellucid.engine import interrupt, memory
 from pellucid.engine.passes import Heard
 from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings, Tally
-from pellucid.explain import wrapped
+from pellucid.explain import explain, wrapped
 from pellucid.methods.attention import gated
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.activity import FIGURES, Contribution, Figures, Running, Spectrum, Spread, ranked
@@ -27,7 +27,7 @@ from pellucid.numbers.ranks import spearman
 from pellucid.words.ask import Ask, Each, together
 from pellucid.words.case import Case
 from pellucid.words.errors import LayerError, OptionError, PellucidError, TargetError, nearest
-from pellucid.words.explanation import Evidence, Finding, Shown
+from pellucid.words.explanation import Evidence, Explanation, Finding, Shown
 from pellucid.words.features import units
 from pellucid.words.look import Look, Seen
 from pellucid.words.points import AsIs
@@ -45,6 +45,9 @@ ENDS: dict[str, tuple[float, float]] = {
 """Where the values of bounded activations end."""
 
 RANKS = ("activation", "variance", "attribution")
+
+BESIDE = ("gradient_attention", "attention_relevance", "attention_rollout")
+"""Methods that follow attention to the input; the last knows nothing of the score, as attention itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +118,8 @@ def look(
     model is made of), `"attention"`, a layer's name, or a list of these; `"layer:attention"` means that layer's
     attention. Channels are ordered by `rank`: mean square (`activation`), `variance`, or `attribution` (gradient times
     activation of `target`, by size, for the inputs that are kept). `beside` says beside attention how far it agrees
-    with gradient times attention, which takes a gradient; without it a look is a forward. `budget`, `chunk`,
+    with gradient times attention, and explains the first input by what follows attention, which takes gradients;
+    without it a look is a forward. `budget`, `chunk`,
     `precision` and `progress` are as in `explain`; with the usual `exact` values are what the layers say, bit for bit.
 
     Raises `layer.unknown` with the nearest names for a layer that does not exist, `layer.not_reached` for one that is
@@ -128,7 +132,7 @@ def look(
         raise OptionError("option.value", f"keep={keep}", "0 or more inputs", "leave it out for 8")
     settings = Settings(None if budget is None else size(budget), chunk, False, progress, False, precision)
     alone, inputs = _inputs(subject, x)
-    kept, chosen, tally = _Kept(), None, Tally()
+    kept, chosen, tally, first = _Kept(), None, Tally(), None
     passes = forwards = 0
     seconds = 0.0
     while lot := list(islice(inputs, TOGETHER)):
@@ -136,6 +140,7 @@ def look(
         for raw in lot:
             try:
                 examples.append((kept.inputs, subject.read(raw)))
+                first = raw if chosen is None and len(examples) == 1 else first
             except PellucidError as error:
                 if alone:
                     raise
@@ -164,8 +169,17 @@ def look(
     evidence = Evidence(passes=passes, forwards=forwards, seconds=seconds, chunk=tally.chunk, isolation=tally.isolation,
                         rows_interact=tally.interact, twin=tally.twin)
     seen = {layer.name: _seen(layer, kept, rank) for layer in chosen[0]}
-    return Look(seen, tuple(kept.maps), kept.agreed, kept.agreement, kept.inputs - len(kept.failed), subject.name,
-                tuple(kept.shown), *chosen[2], evidence, kept.failed)
+    told, without = _beside(subject, first, target, budget, chunk, precision) if kept.maps and beside else ({}, {})
+    return Look(seen, tuple(kept.maps), kept.agreed, told, without, kept.agreement, kept.inputs - len(kept.failed),
+                subject.name, tuple(kept.shown), *chosen[2], evidence, kept.failed)
+
+
+def _beside(subject: Subject, raw: Any, target: Any, budget: int | str | None, chunk: int | None, precision: str
+            ) -> tuple[dict[str, Explanation], dict[str, Finding]]:
+    """The first input's explanations by what follows attention, and why those are missing that are."""
+    found = explain(subject, raw, list(BESIDE), target=target, budget=budget, chunk=chunk, precision=precision)
+    return ({k: e for k, e in found.items() if isinstance(e, Explanation)},
+            {k: _told(e) for k, e in found.items() if isinstance(e, PellucidError)})
 
 
 def _inputs(subject: Subject, x: Any) -> tuple[bool, Iterator[Any]]:

@@ -37,7 +37,8 @@ def test_attention_is_drawn_with_what_it_is_not(vision: bool) -> None:
     for said in (drawn, text):
         assert "is no attribution" in " ".join(said.split())
         assert f"{look.agreed['blocks.3.attn']:+.2f}" in said
-    assert drawn.count("<image") == 1 + 4 * 5 * 2  # the input; over the picture and as matrices, mean and heads
+    # the input; what stands beside attention; over the picture and as matrices, mean and heads
+    assert drawn.count("<image") == 1 + 3 + 4 * 5 * 2
     first = look.attention["blocks.0.attn"]
     over = look.over_picture(first)
     assert over is not None

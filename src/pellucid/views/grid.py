@@ -11,7 +11,7 @@ from pellucid.views import palette, png
 from pellucid.views.frame import line
 from pellucid.views.heat import Array, panel
 from pellucid.views.svg import Element, el
-from pellucid.views.writing import clip, number
+from pellucid.views.writing import clip, em, number
 
 LEAST, MOST = 56.0, 120.0
 """Pixels across a tile."""
@@ -39,18 +39,23 @@ def tiles(some: Sequence[Tile], limit: float, x: float, y: float, width: float, 
     across = -(-len(some) // -(-len(some) // most))  # as many rows as it takes, all of one length
     size = min((width - gap * (across - 1)) / across, MOST)
     nodes, tallest = list[Element](), 0.0
+    two = size >= 72 and any(t.told and (em(t.name) + em(t.told)) * 10 + 8 > size for t in some)
+    below = 37.0 if two else 24.0
     for k, tile in enumerate(some):
         if k and k % across == 0:
-            y, tallest = y + tallest + 24, 0.0
+            y, tallest = y + tallest + below, 0.0
         at = x + (k % across) * (size + gap)
         tall = size * min(max(tile.values.shape[0] / tile.values.shape[1], 0.12), 1.6)
         tallest = max(tallest, tall)
         nodes.append(el("rect", x=at, y=y, width=size, height=tall, class_="well"))
-        nodes.append(panel(png.data_uri(palette.rgba(shrunk(tile.values), limit)), at, y, size, tall, True, tile.name))
+        drawn = png.numbered(*palette.coarse(shrunk(tile.values), limit))
+        nodes.append(panel(drawn, at, y, size, tall, True, tile.name))
         nodes.append(line(clip(tile.name, size / 11), at, y + tall + 12, 10, "soft"))
-        if tile.told and size >= 72:
+        if tile.told and two:
+            nodes.append(line(clip(tile.told, size / 10), at, y + tall + 25, 10, "soft tab"))
+        elif tile.told and size >= 72:
             nodes.append(line(tile.told, at + size, y + tall + 12, 10, "soft tab", text_anchor="end"))
-    return nodes, y + tallest + 24
+    return nodes, y + tallest + below
 
 
 def shrunk(values: Array) -> Array:

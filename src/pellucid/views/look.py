@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
-
+from pellucid.views import attention
 from pellucid.views.frame import Sheet, line, lines, sheet_style
 from pellucid.views.grid import Tile, scale_bar, tiles
 from pellucid.views.heat import Array, panel, picture_of
@@ -41,7 +40,7 @@ def draw(look: Look, *, lang: str = "en", width: float = 720, top: int = 12, exa
         made, y = _layer(seen, sheet, y + 14, example, f"{prefix}-{k}")
         nodes += made
     if look.attentions:
-        made, y = _attention(look, sheet, y + 14, example)
+        made, y = attention.section(look, sheet, y + 14, example)
         nodes += made
     height = round(y + sheet.margin)
     title, told = say(lang, "looked", model=look.model), " ".join(_spoken(look, lang))
@@ -102,44 +101,6 @@ def _flat(values: Array) -> Array:
     return values if values.ndim == 2 else values.reshape(1, -1)
 
 
-def _attention(look: Look, sheet: Sheet, y: float, example: int) -> tuple[list[Element], float]:
-    """Heads by layer: where each query (down) looked (across), what that is not, and how far it agrees with what is."""
-    x = sheet.margin
-    nodes = [el("path", d=f"M{x:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"),
-             line(sheet.say("attention"), x, y + 24, 16, "strong")]
-    made, y = lines(sheet.say("attention alone"), x, y + 44, 12.5, sheet.inner)
-    nodes += made
-    for name, value in look.attentions[example].items():
-        found = value.double().numpy()
-        heads = found if found.ndim == 3 else found.mean(0)
-        agreed = look.agreed.get(name) if example == 0 else None
-        told = sheet.say("agrees", r=f"{agreed:+.2f}") if agreed is not None else ""
-        nodes.append(line(visible(name, 80), x, y + 12, 13, "strong"))
-        nodes.append(line(told, x + sheet.inner, y + 12, 11.5, "soft tab", text_anchor="end"))
-        y += 20
-        over = look.over_picture(value)
-        if over is not None:
-            laid = over.double().numpy()
-            some = [Tile(laid.mean(0), sheet.say("mean of heads")),
-                    *(Tile(h, sheet.say("head", n=k + 1)) for k, h in enumerate(laid))]
-            nodes.append(line(sheet.say("class token"), x, y + 8, 11.5, "soft"))
-            made, y = tiles(some[: sheet.top + 1], float(laid.max()) or 1.0, x, y + 16, sheet.inner, least=84.0)
-            nodes += [*made, line(sheet.say("matrices"), x, y + 4, 11.5, "soft")]
-            y += 12
-        some = [Tile(heads.mean(0), sheet.say("mean of heads"))]
-        some += [Tile(h, sheet.say("head", n=k + 1), sheet.say("bits each", n=number(entropy(h), 2)))
-                 for k, h in enumerate(heads)]
-        made, y = tiles(some[: sheet.top + 1], float(np.percentile(heads, 99.5)) or 1.0, x, y, sheet.inner, least=84.0)
-        nodes += made
-    return nodes, y
-
-
-def entropy(attention: Array) -> float:
-    """Bits by which a head's queries spread over keys, in the mean."""
-    p = np.clip(attention, 1e-30, 1)
-    return float(-(p * np.log2(p)).sum(-1).mean())
-
-
 def figures(seen: Seen, lang: str) -> str:
     """A layer's figures in a line."""
     told = [say(lang, f"layer {k}", value=f"{v:.0%}" if k in SHARES else number(v))
@@ -163,15 +124,9 @@ def text(look: Look, *, lang: str = "en", width: int = 80) -> str:
         out += ["", *table([heads, *rows], width)]
     if look.attentions:
         out += ["", *wrap(say(lang, "attention alone"), width, columns)]
-        for name, value in look.attention.items():
-            found = value.double().numpy()
-            heads_ = found if found.ndim == 3 else found.mean(0)
-            agreed = look.agreed.get(name)
-            told = ", ".join(number(entropy(h), 2) for h in heads_)
-            ranks = f"  {say(lang, 'agrees', r=f'{agreed:+.2f}')}" if agreed is not None else ""
-            out += wrap(f"{visible(name, 80)}  {say(lang, 'bits', list=told)}{ranks}", width, columns)
+        out += attention.text(look, lang, width)
     for number_, finding in look.failed.items():
-        out += wrap(f"{say(lang, 'input')} {number_ + 1}: {finding.code}: {finding.reason}", width, columns)
+        out += wrap(f"{say(lang, 'input')} {number_ + 1}: {finding.code}: {finding.told(lang)[0]}", width, columns)
     return "\n".join(out) + "\n"
 
 

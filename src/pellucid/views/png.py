@@ -25,6 +25,14 @@ def _written(raw: bytes, shape: tuple[int, ...]) -> str:
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
+def numbered(numbers: Array, colours: Array) -> str:
+    """The same for numbers of colours (H, W) and at most 256 colours (n, 4)."""
+    image, out = Image.fromarray(numbers), io.BytesIO()
+    image.putpalette(np.ascontiguousarray(colours[:, :3]).tobytes())
+    image.save(out, "PNG", transparency=np.ascontiguousarray(colours[:, 3]).tobytes(), optimize=False)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
 def fit(pixels: Array, longest: int) -> Array:
     """The picture no larger than `longest` on its longer side, averaged down."""
     height, width = pixels.shape[:2]

@@ -99,13 +99,8 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         made, below = words_instead(e, sheet, key, sheet.margin, top, sheet.inner)
         nodes += [el("rect", x=sheet.margin, y=top, width=sheet.inner, height=below - top, rx=6, class_="well"), *made]
         top = below + 12
-    chips, rows = arrange(e, sheet)
-    mirrored = right_to_left(e.shown.text if e.shown and e.shown.text else " ".join(e.names[:20]))
-    for chip in chips:
-        x = sheet.margin + (sheet.inner - chip.x - chip.wide if mirrored else chip.x)
-        nodes += drawn(e, chip, x, top + chip.row * LEADING, values, scale)
-    nodes += numbers(chips, sheet, mirrored, top, values, scale)
-    y = top + rows * LEADING
+    made, y = strip(e, sheet, top, values, scale)
+    nodes += made
     if values.size > MOST:
         y += 6
         rest = signed(float(np.nansum(values[MOST:])))
@@ -126,6 +121,17 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     if not np.isfinite(values).all():
         notes.append(sheet.say("not finite", n=int((~np.isfinite(values)).sum())))
     return Part(nodes, y, scale, notes)
+
+
+def strip(e: Explanation, sheet: Sheet, top: float, values: np.ndarray, scale: Scale) -> tuple[list[Element], float]:
+    """The words on their grounds, with the strong ones' values below them; also the y below the last line."""
+    nodes = list[Element]()
+    chips, rows = arrange(e, sheet)
+    mirrored = right_to_left(e.shown.text if e.shown and e.shown.text else " ".join(e.names[:20]))
+    for chip in chips:
+        x = sheet.margin + (sheet.inner - chip.x - chip.wide if mirrored else chip.x)
+        nodes += drawn(e, chip, x, top + chip.row * LEADING, values, scale)
+    return [*nodes, *numbers(chips, sheet, mirrored, top, values, scale)], top + rows * LEADING
 
 
 def drawn(e: Explanation, chip: Chip, x: float, y: float, values: np.ndarray, scale: Scale) -> list[Element]:

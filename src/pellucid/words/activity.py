@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from pellucid.languages import faults
+from pellucid.languages.faults import FAULTS
 from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Finding, Verdict
 
@@ -19,6 +21,10 @@ class Fault(Finding):
     layer: str = ""
     channels: tuple[int, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def told(self, lang: str | None = None) -> tuple[str, str]:
+        """What was seen, cause and cure, in a language, from the facts."""
+        return faults.told(self.code, self.facts, lang) if self.facts and self.code in FAULTS else super().told(lang)
 
 
 @dataclass(frozen=True, eq=False)

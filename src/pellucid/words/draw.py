@@ -6,6 +6,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pellucid.languages.choice import chosen
+
 if TYPE_CHECKING:
     from os import PathLike
 
@@ -48,7 +50,8 @@ def call(what: str, *args: Any, **options: Any) -> Any:
 class Drawn:
     """Whatever has a drawing: one SVG, the same in characters, its numbers as tables, and files of all of these.
 
-    A record says which of VIEWS it is: `class Look(Drawn, drawn="look")`.
+    A record says which of VIEWS it is: `class Look(Drawn, drawn="look")`. An option `lang` is "en" or "zh"; left out,
+    the language is that of PELLUCID_LANG, else English. Raises `option.lang`.
     """
 
     drawn: ClassVar[str] = ""
@@ -71,7 +74,8 @@ class Drawn:
         return self._view("tables", options)
 
     def _view(self, what: str, options: dict[str, Any]) -> Any:
-        return getattr(importlib.import_module(VIEWS[self.drawn]), what)(self, **options)
+        spoken = {**options, "lang": chosen(options.get("lang"))}
+        return getattr(importlib.import_module(VIEWS[self.drawn]), what)(self, **spoken)
 
     def export(self, path: str | PathLike[str], **options: Any) -> Path:
         """Write the drawing or its numbers to a file, by its ending: .svg, .png, .pdf, .tex, .csv, .json, .parquet."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from pellucid.languages.choice import spoken
+from pellucid.languages.sentences import translated
+
 
 class PellucidError(Exception):
-    """An error with a stable `code`, and a text in three parts: found, expected, do this."""
+    """An error with a stable `code`, and a text in three parts: found, expected, do this.
+
+    The parts are English; `told` says them in another language, and `str()` in that of PELLUCID_LANG.
+    """
 
     def __init__(self, code: str, found: str, expected: str, do: str) -> None:
         self.code, self.found, self.expected, self.do = code, found, expected, do
@@ -15,6 +21,18 @@ class PellucidError(Exception):
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
         return type(self), (self.code, self.found, self.expected, self.do)
+
+    def __str__(self) -> str:
+        lang = spoken()
+        if lang == "en":
+            return f"[{self.code}] found {self.found}; expected {self.expected}; {self.do}"
+        found, expected, do = self.told(lang)
+        return f"[{self.code}] 实际：{found}；应为：{expected}；建议：{do}"
+
+    def told(self, lang: str | None = None) -> tuple[str, str, str]:
+        """Found, expected and what to do, in a language; None is PELLUCID_LANG, else English. Raises `option.lang`."""
+        found, expected, do = (translated(self.code, part, lang) for part in (self.found, self.expected, self.do))
+        return found, expected, do
 
     def as_dict(self) -> dict[str, str]:
         """The same four parts for machines (`--json`)."""

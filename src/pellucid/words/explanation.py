@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from pellucid.languages.sentences import translated
 from pellucid.numbers import significance
 from pellucid.numbers.intervals import quantile
 from pellucid.words import draw
@@ -47,6 +48,10 @@ class Finding:
     level: str
     reason: str
     do: str = ""
+
+    def told(self, lang: str | None = None) -> tuple[str, str]:
+        """What was seen and what to do, in a language; None is PELLUCID_LANG, else English. Raises `option.lang`."""
+        return translated(self.code, self.reason, lang), translated(self.code, self.do, lang)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from pellucid.numbers.heads import Reach
 from pellucid.words.draw import Drawn
-from pellucid.words.explanation import Evidence, Finding, Shown
+from pellucid.words.explanation import Evidence, Explanation, Finding, Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,10 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
     `attention` maps an attention's layer to (heads, queries, keys) for the first input, or (windows, heads, queries,
     keys); `attentions` is the same for each input that is kept. Attention alone is no attribution: `agreed` says by
     layer how far the ranks of where the first input's tokens looked agree with what of it spoke for the score
-    (gradient times attention), 1 for the same order, 0 for none. `agreement` is how far the layers' outputs with
+    (gradient times attention), 1 for the same order, 0 for none. `beside` are explanations of the first input by the
+    methods that follow attention: what of the last layer spoke for the score (`gradient_attention`), what did through
+    all layers (`attention_relevance`), and rollout, which like attention does not know the score; `without` says of
+    those that this model cannot have why. `agreement` is how far the layers' outputs with
     attention written down were from those of the model's own operation, relative. `failed` says of inputs that could
     not be looked at why.
     """
@@ -63,6 +68,8 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
     seen: Mapping[str, Seen] = field(default_factory=dict[str, Seen])
     attentions: Sequence[Mapping[str, Tensor]] = ()
     agreed: Mapping[str, float] = field(default_factory=dict[str, float])
+    beside: Mapping[str, Explanation] = field(default_factory=dict[str, Explanation])
+    without: Mapping[str, Finding] = field(default_factory=dict[str, Finding])
     agreement: float | None = None
     inputs: int = 0
     model: str = ""
@@ -84,6 +91,16 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
         patches = attention[:, 0, self.before :]
         return patches.unflatten(1, self.grid) if patches.shape[1] == math.prod(self.grid) else None
 
+    def entropy(self, name: str) -> Tensor:
+        """Bits by which each head's queries spread over keys, in the mean over queries: (heads,)."""
+        p = self.attention[name].double()
+        return _heads(-torch.xlogy(p, p).sum(-1).mean(-1) / math.log(2))
+
+    def distance(self, name: str) -> Tensor:
+        """How far each head looks, in the mean: in tokens, or in patches where tokens lie over a picture; (heads,)."""
+        grid = self.grid if self.grid is not None and len(self.grid) == 2 else None
+        return _heads(Reach(grid, self.before)(self.attention[name]).double())
+
     def __getitem__(self, name: str) -> Seen:
         return self.seen[name]
 
@@ -103,3 +120,8 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
     def __repr__(self) -> str:
         some = ", ".join(list(self.seen)[:4]) or ", ".join(list(self.attention)[:4])
         return f"Look({self.inputs} inputs; {some})"
+
+
+def _heads(by_window: Tensor) -> Tensor:
+    """The mean over windows, where there are several."""
+    return by_window if by_window.dim() == 1 else by_window.mean(0)

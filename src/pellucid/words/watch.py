@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pellucid.languages import events
+from pellucid.languages.events import EVENTS
 from pellucid.words import draw
 from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Finding, Verdict
@@ -122,6 +124,10 @@ class Event(Finding):
     step: int = 0
     layer: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def told(self, lang: str | None = None) -> tuple[str, str]:
+        """What was seen and what to do, in a language, from the facts."""
+        return events.told(self.code, self.facts, lang) if self.code in EVENTS else super().told(lang)
 
 
 @dataclass(frozen=True)

@@ -75,5 +75,7 @@ DRAWINGS: dict[str, tuple[str, str]] = {
     "colon": (": ", "："), "stop": (". ", "。"), "semicolon": ("; ", "；"),
     # fonts
     "font": ("Chinese letters need a font: install Noto Sans CJK", "中文需要字体：请安装 Noto Sans CJK"),
+    "no font": ("{n} characters have no font here and stand as their codes ({list}): install {fonts}",
+                "{n} 个字符在此没有字体，以编码代替（{list}）：请安装 {fonts}"),
 }  # fmt: skip
 """Key → (English, Chinese)."""

@@ -58,6 +58,16 @@ LAYERS: dict[str, tuple[str, str]] = {
     "agrees": ("ranks agree to {r} with gradient × attention", "与 梯度 × 注意力 的秩一致度 {r}"),
     "mean of heads": ("mean of heads", "各头均值"), "head": ("head {n}", "头 {n}"),
     "class token": ("Where the class token looked, over the picture", "类别词元看向画面的何处"),
+    "beside attention": ("Beside attention: what of it spoke for the score", "注意力之外：其中什么支持了得分"),
+    "beside attention read": (
+        "Attributions that follow attention, each in full colour at its largest value. Rollout is none: like attention "
+        "it is the same whatever is asked about.",
+        "沿注意力追溯的归因，各自以最大值为最深色。注意力展开不是归因：与注意力一样，无论问什么都相同。"),
+    "token by token": ("{layer}, mean of heads: each token (down) with where it looked (across)",
+                       "{layer}，各头均值：每个词元（纵向）看向何处（横向）"),
+    "knows no score": ("knows nothing of the score", "不知道得分"),
+    "bits and reach": ("{n} bits · {d} away", "{n} 比特 · 距离 {d}"),
+    "reach": ("how far each looks: {list}", "各头的注意距离：{list}"),
     "matrices": ("Every query and every key", "全部查询与键"), "bits each": ("{n} bits", "{n} 比特"),
     "bits": ("spread of each head: {list} bits", "各头的分散度：{list} 比特"),
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Chinese for sentences that stand in English at their place, by code."""

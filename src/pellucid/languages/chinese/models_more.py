@@ -1,0 +1,20 @@
+"""What can be wrong with models, their sources, weights and packages."""
+
+from __future__ import annotations
+
+SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "weights.unreadable": (
+        ("a complete one", "完整的文件"),
+        ("a damaged safetensors file", "损坏的 safetensors 文件"),
+        ("a pickle with something that ended the process which read it", "读取时使进程终止的 pickle 文件"),
+        ("a state dict of dense tensors", "稠密张量的状态字典"),
+        ("copy or download it again", "重新复制或下载"),
+        ("save it again: torch.save(model.state_dict(), path), or better as safetensors",
+         "重新保存：torch.save(model.state_dict(), path)，最好存为 safetensors"),
+    ),
+    "wrap.several": (
+        ("one of preprocess, columns and tokenizer", "preprocess、columns 和 tokenizer 之一"),
+        ("say what kind of input the model takes", "说明模型接受哪种输入"),
+    ),
+}  # fmt: skip
+"""Code → (English, Chinese), with the same holes."""
