@@ -13,7 +13,7 @@ TEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak faults laws lint types contracts check docs train bench clean
+.PHONY: help demo test soak faults planted laws lint types contracts check docs train bench clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ soak: $(VENV)/.dev ## explain 500 times and see that memory does not grow
 faults: $(VENV)/.dev ## plant N=10000 faults in explanations and see that nothing is left; ONLY=7 for one trial
 	$(BIN)/python tests/campaign.py $(or $(N),10000) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
 	  $(if $(TEETH),--teeth)
+
+planted: $(VENV)/.dev ## plant faults in healthy networks over SEEDS=20 and count what is found and what else is said
+	$(BIN)/python -m tests.look.planted $(or $(SEEDS),20)
+	$(BIN)/python -m tests.look.campaign $(or $(SEEDS),20)
 
 laws: $(VENV)/.dev ## every law for every method on every toy; the suite runs a sample of them
 	PELLUCID_FULL=1 $(TEST) tests/laws tests/oracles/test_grid.py tests/state/test_twin_state.py

@@ -208,11 +208,13 @@ def faults(layers: Mapping[str, Looked], found: Mapping[str, Channels]) -> list[
             out.append(_fact("channels.nearly_dead", c, c.nearly))
         if layers[c.name].rectifier and len(c.always) > LINEAR * c.count and c.inputs * c.places >= 20:
             out.append(_fact("layer.linear", c, c.always))
-        if c.duplicated and copied:
-            again = tuple(k for g in c.duplicated for k in g[1:])
+        stuck = c.bounded and not last and len(c.saturated) > STUCK * c.count and c.inputs * c.places >= 20
+        # channels that know two values only are often alike: where they are stuck that is the fault, and told once
+        again = tuple(k for g in c.duplicated for k in g[1:] if not (stuck and {g[0], k} <= set(c.saturated)))
+        if again and copied:
             out.append(_fact("channels.duplicated", c, again, groups="; ".join(
                 " = ".join(map(str, g)) for g in c.duplicated[:4]) + ("; …" if len(c.duplicated) > 4 else "")))
-        if c.bounded and not last and len(c.saturated) > STUCK * c.count and c.inputs * c.places >= 20:
+        if stuck:
             out.append(_fact("layer.saturated", c, c.saturated))
     out = _first(out, told)
     return out + _unnormalised(layers, found, told, {f[2] for f in out if f[0] == "layer.saturated"}) + _blurred(told)

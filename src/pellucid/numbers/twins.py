@@ -29,6 +29,10 @@ FEW = 20
 EQUAL = 1e-5
 """How far from 1 the correlation of a channel with its copy may be for rounding."""
 
+EXACT = 1e-9
+"""How far it is for a copy whose values are not far from zero on their own scale: half the square of what rounding
+leaves of them."""
+
 
 @dataclass(frozen=True)
 class Projected:
@@ -111,7 +115,7 @@ def chance(correlation: Tensor, live: Tensor) -> float:
     1 - |r| of each from its nearest is looked at: among channels that take D directions at random the share of those
     below t goes as t^((D-1)/2), from a half at the median. D is 1 / mean r² over pairs; the power is kept between 1/2
     and 1, which tells too many rather than too few. Distances up to 1 - SAME are counted against that, and
-    those that are none but for rounding; the smaller probability of the two is told, doubled.
+    those that are none but for rounding, much of it or little; the smallest probability of the three is told, tripled.
     """
     r = correlation[live][:, live].abs()
     n = len(r)
@@ -124,12 +128,12 @@ def chance(correlation: Tensor, live: Tensor) -> float:
     apart = 1 - r.fill_diagonal_(0).amax(1)
     middle = float(apart.median())
     least = 1.0
-    for t in (1 - SAME, EQUAL):
+    for t in (1 - SAME, EQUAL, EXACT):
         repeats = int((r >= 1 - t).triu(1).any(0).sum())  # of a group all but the first
         if repeats and middle <= t:
-            return 0.0 if t == EQUAL else 1.0  # half of the channels are so close: this is how the layer is
+            return 0.0 if t <= EQUAL else 1.0  # half of the channels are so close: this is how the layer is
         least = min(least, _poisson(repeats, 0.5 * n * (t / middle) ** power if repeats else 0.0))
-    return min(1.0, 2 * least)
+    return min(1.0, 3 * least)
 
 
 def _poisson(count: int, expected: float) -> float:
