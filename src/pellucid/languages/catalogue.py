@@ -11,9 +11,11 @@ from pellucid.languages.strings.judging import JUDGING
 from pellucid.languages.strings.layers import LAYERS
 from pellucid.languages.strings.reading import READING
 from pellucid.languages.strings.report import REPORT
+from pellucid.languages.strings.tables import TABLES
 from pellucid.languages.strings.training import TRAINING
 
-CATALOGUE: dict[str, tuple[str, str]] = {**DRAWINGS, **REPORT, **READING, **LAYERS, **CONCEPTS, **TRAINING, **JUDGING}
+CATALOGUE: dict[str, tuple[str, str]] = {**DRAWINGS, **REPORT, **READING, **LAYERS, **CONCEPTS, **TRAINING, **JUDGING,
+                                        **TABLES}
 """Key → (English, Chinese)."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 HIDDEN = {
     0x00AD: "SHY", 0x034F: "CGJ", 0x061C: "ALM", 0x115F: "filler", 0x1160: "filler", 0x180E: "MVS",
@@ -19,6 +20,7 @@ STACK = 3
 _RTL = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff]")
 
 
+@lru_cache(maxsize=4096)
 def mark(char: str) -> str | None:
     """How a character that cannot be seen is shown; None for an ordinary one."""
     code = ord(char)
@@ -36,6 +38,8 @@ def mark(char: str) -> str | None:
 
 def visible(text: str, longest: int = 2000, keep: str = "") -> str:
     """The text with bidi controls, zero-width and control characters as marks, piles of accents cut."""
+    if text.isascii() and text.isprintable():
+        return text if len(text) <= longest else text[:longest] + "…"
     out: list[str] = []
     pile = 0
     for char in text[:longest]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -27,7 +27,7 @@ LISTS = ((", ", "、"), (" or ", " 或 "), (" and ", " 和 "))
 BETWEEN = "; expected "
 """What stands between an error's first two parts where a finding says both."""
 
-LONGEST, DEEP = 4000, 3
+LONGEST, DEEP = 4000, 5
 """Longer texts are nobody's sentence; phrases stand in phrases so deep."""
 
 Pairs = tuple[tuple[str, str], ...]
@@ -137,15 +137,31 @@ def _translated(code: str, english: str) -> str:
         return _filled(code, found, DEEP)
     found = anyone.found(english) if anyone is not None else None
     if found is not None:  # an error's parts, put together anew by whoever caught it
-        told, parts = found
-        return told.format(*(_translated(code, parts[i]) for i in sorted(parts))) if parts else told
+        return filled(found[0], [_translated(code, part) for _, part in sorted(found[1].items())])
     return _phrase(code, english, DEEP)
 
 
 def _filled(code: str, found: tuple[str, dict[int, str]], depth: int) -> str:
     """The Chinese of a template with what fills its holes, each part translated where it is a phrase."""
-    told, parts = found
-    return told.format(*(_phrase(code, parts[i], depth) for i in sorted(parts))) if parts else told
+    return filled(found[0], [_phrase(code, part, depth) for _, part in sorted(found[1].items())])
+
+
+def filled(told: str, parts: Sequence[str]) -> str:
+    """A Chinese template with its holes filled; the blank that stands beside a name goes where it is Chinese itself."""
+    if not parts:
+        return told
+    made = ""
+    for piece in re.split(r"(\{\d+\}|\{\{|\}\})", told):
+        hole = re.fullmatch(r"\{(\d+)\}", piece)
+        piece = parts[int(hole[1])] if hole else piece[0] if piece in ("{{", "}}") else piece
+        if made.endswith(" ") and _wide(made[-2:-1]) and _wide(piece[:1]):
+            made = made[:-1]
+        made += piece[1:] if piece[:1] == " " and _wide(made[-1:]) and _wide(piece[1:2]) else piece
+    return made
+
+
+def _wide(char: str) -> bool:
+    return "\u4e00" <= char <= "\u9fff"
 
 
 def _phrase(code: str, text: str, depth: int) -> str:

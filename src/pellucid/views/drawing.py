@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
+from pellucid.languages.sentences import translated
 from pellucid.views import bars, heat, story, tokens
 from pellucid.views.frame import Sheet, name_of, whole
 from pellucid.views.words import detail_name, method_name, say
 from pellucid.views.writing import columns, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Explanation
-from pellucid.words.table import Column, Table
 
 
 def view(e: Explanation):
@@ -52,7 +52,8 @@ def text(explanation: Explanation, *, lang: str = "en", width: int = 80) -> str:
         first, *more = wrap(reason, width - 2, columns)
         lines += [(f"{signs[e.verdict.status]} " if not i else "  ") + first, *("  " + m for m in more)]
     lines += ["", *wrap(say(lang, "why", target=e.target) + "  " + story.facts(e, lang), width, columns)]
-    about = method_name(e.method, lang) + (say(lang, "colon") + visible(e.summary, 600) if e.summary else "")
+    summary = visible(translated("summary", e.summary, lang), 600)
+    about = method_name(e.method, lang) + (say(lang, "colon") + summary if summary else "")
     lines += wrap(about, width, columns)
     if e.evidence.twin is not None:
         lines += wrap(say(lang, "answered") + say(lang, "colon") + story.answered_by(e, lang), width, columns)
@@ -60,18 +61,3 @@ def text(explanation: Explanation, *, lang: str = "en", width: int = 80) -> str:
         lines += wrap(detail_name(name, lang) + say(lang, "colon") + story.beside(value, lang), width, columns)
     lines.append("")
     return "\n".join([*lines, *view(e).text(e, width, lang)]) + "\n"
-
-
-def tables(e: Explanation, *, lang: str = "en") -> tuple[Table, ...]:
-    """Every value with its error and 95 % interval, in the order of the input; its place where it lies on a picture."""
-    flat = e.values.detach().cpu().double().flatten().tolist()
-    columns, rows = [Column("name", say(lang, "name")), Column("value", say(lang, "value"))], [
-        [name, value] for name, value in zip(e.names, flat, strict=True)]
-    if e.error is not None:
-        errors = e.error.detach().cpu().double().flatten().tolist()
-        columns += [Column("error", say(lang, "standard error")), Column("low", say(lang, "low")),
-                    Column("high", say(lang, "high"))]
-        for row, value, error in zip(rows, flat, errors, strict=True):
-            half = story.INTERVAL * error
-            row += [error, value - half, value + half]
-    return (Table("values", say(lang, "why", target=e.target), tuple(columns), tuple(map(tuple, rows))),)

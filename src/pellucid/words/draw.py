@@ -25,9 +25,10 @@ VIEWS = {
     "visualised": "pellucid.views.visualised",
     "training": "pellucid.views.training",
 }
-"""The module that draws each kind of record: it has `draw` (one SVG), `text` and `tables`."""
+"""The module that draws each kind of record: it has `draw` (one SVG) and `text`."""
 
 DEEDS = {
+    "tables": ("pellucid.views.tables", "tables"),
     "plot": ("pellucid.views.figure", "plot"),
     "save": ("pellucid.store.file", "save"),
     "export": ("pellucid.export", "export"),
@@ -71,7 +72,7 @@ class Drawn:
 
     def tables(self, **options: Any) -> tuple[Table, ...]:
         """The numbers of the drawing, the most important table first; `lang` as for the drawing."""
-        return self._view("tables", options)
+        return call("tables", self, **options)
 
     def _view(self, what: str, options: dict[str, Any]) -> Any:
         spoken = {**options, "lang": chosen(options.get("lang"))}

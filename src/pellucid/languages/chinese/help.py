@@ -199,6 +199,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
          "at a tolerance. Around any of them: inside(…), smooth(…), contrast(…), averaged(…), under(…).",
          "代价按默认选项和为此模型编造的输入计；按容差停止的方法给出最少和最多。任何方法之外都可套用：inside(…)、"
          "smooth(…)、contrast(…)、averaged(…)、under(…)。"),
+    ),
+    "price": (
         ("{0} row", "{0} 行"),
         ("{0} rows", "{0} 行"),
         ("{0} gradient", "{0} 次梯度"),

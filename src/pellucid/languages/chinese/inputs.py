@@ -365,8 +365,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "labels.count": (
         ("give a label to each", "为每个输入给出标签"),
         ("give as many labels as inputs", "标签数与输入数相同"),
-        ("input {0}{1} with a label", "第 {0} 个输入{1}有标签"),
-        ("input {0}{1} without a label", "第 {0} 个输入{1}没有标签"),
+        ("input {0} with a label", "第 {0} 个输入有标签"),
+        ("input {0} without a label", "第 {0} 个输入没有标签"),
         ("labels for all inputs or for none", "全部输入都有标签，或都没有"),
         ("more than {0} labels", "超过 {0} 个标签"),
         ("{0} labels", "{0} 个标签"),

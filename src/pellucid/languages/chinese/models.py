@@ -78,6 +78,9 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("{0} on {1} {2}", "{0}，{1} {2}"),
         ("{0} while loading another package's method", "加载另一软件包的方法时出现 {0}"),
         ("{0}: relative error {1} against the closed form in float64", "{0}：相对 float64 闭式解的误差为 {1}"),
+        ("pellucid", "pellucid"),
+        ("python", "python"),
+        ("torch", "torch"),
         ("torch and numpy", "torch 与 numpy"),
         ("methods", "方法"),
         ("extra {0}", "附加组件 {0}"),
@@ -364,16 +367,6 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
          "给出文件（{0}@weights.safetensors），或用随机权重（{1}?weights=random）"),
         ("no weights for {0} on this machine, and none could be fetched", "本机没有 {0} 的权重，也无法获取"),
         ("weights in the cache, or a connection", "缓存中的权重，或网络连接"),
-    ),
-    "weights.unknown_kind": (
-        (".safetensors", ".safetensors"),
-        ("a state dict, a file of weights, a module or a Subject", "状态字典、权重文件、模块或 Subject"),
-        ("a {0} as other weights", "以 {0} 作为其他权重"),
-        ("save them with safetensors.torch.save_file", "用 safetensors.torch.save_file 保存"),
-        ("weights ending in nothing", "没有后缀的权重文件"),
-        ("weights ending in {0}", "以 {0} 结尾的权重文件"),
-        ("write for example other='demo:digits-random', or other=twin.state_dict()",
-         "例如写 other='demo:digits-random'，或 other=twin.state_dict()"),
     ),
 }  # fmt: skip
 """Code → (English, Chinese), with the same holes."""

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "weights.unknown_kind": (
+        (".safetensors", ".safetensors"),
+        ("a state dict, a file of weights, a module or a Subject", "状态字典、权重文件、模块或 Subject"),
+        ("a {0} as other weights", "以 {0} 作为其他权重"),
+        ("save them with safetensors.torch.save_file", "用 safetensors.torch.save_file 保存"),
+        ("weights ending in nothing", "没有后缀的权重文件"),
+        ("weights ending in {0}", "以 {0} 结尾的权重文件"),
+        ("write for example other='demo:digits-random', or other=twin.state_dict()",
+         "例如写 other='demo:digits-random'，或 other=twin.state_dict()"),
+    ),
     "weights.unreadable": (
         ("a complete one", "完整的文件"),
         ("a damaged safetensors file", "损坏的 safetensors 文件"),

@@ -118,6 +118,16 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
     "sanity.failed": (
         ("{0}: {1} alike {2}", "{0}：{1} 相似度 {2}"),
     ),
+    "shell": (
+        ("foreign", "其他库"),
+        ("gradient", "梯度"),
+        ("image", "图片"),
+        ("reading", "层的值"),
+        ("score", "得分"),
+        ("table", "表格"),
+        ("tensor", "张量"),
+        ("text", "文本"),
+    ),
     "target.not_dense": (
         ("a tensor {0}", "张量 {0}"),
     ),

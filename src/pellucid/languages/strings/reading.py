@@ -99,7 +99,6 @@ READING: dict[str, tuple[str, str]] = {
     "over kind": ("Part", "部分"), "over found": ("Found", "发现"), "over seconds": ("Seconds", "秒"),
     "no verdict": ("Shown, not judged", "仅展示，未作判断"),
     "continued": ("{of} (continued)", "{of}（续）"),
-    "left out": ("Left out", "未包括"),
     "settings": ("Settings", "设置"),
     "page of": ("{page} of {pages}", "第 {page} 页，共 {pages} 页"),
     "verdicts": ("{pass} passed · {warn} to use with care · {fail} failed", "{pass} 项通过 · {warn} 项需谨慎 · {fail} 项未通过"),

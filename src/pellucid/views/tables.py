@@ -1,0 +1,183 @@
+"""The numbers of every kind of record as tables: whole, under names that machines keep and heads that readers read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from pellucid.numbers.activity import FIGURES
+from pellucid.views import story
+from pellucid.views.words import method_name, metric_name, say
+from pellucid.words.activity import Activity
+from pellucid.words.comparison import Comparison, Cost
+from pellucid.words.concepts import Concepts
+from pellucid.words.craft import Craft
+from pellucid.words.draw import Drawn
+from pellucid.words.evaluation import Evaluation
+from pellucid.words.explanation import Explanation
+from pellucid.words.heads import Heads
+from pellucid.words.look import Look
+from pellucid.words.table import Cell, Column, Table
+from pellucid.words.visualised import Visualised
+from pellucid.words.watch import Training
+
+Rows = Iterable[Sequence[Cell]]
+
+
+def tables(item: Drawn, *, lang: str | None = None) -> tuple[Table, ...]:
+    """The tables of a record, the most important first; `lang` is that of titles and heads."""
+    return tuple(KINDS[item.drawn](item, lang))
+
+
+def _table(lang: str | None, name: str, title: str, columns: Sequence[str], rows: Rows) -> Table:
+    """A table; a column's head is the catalogue's `table NAME`, or a metric's name, or its own."""
+    return Table(name, title, tuple(Column(c, _head(lang, c)) for c in columns), tuple(map(tuple, rows)))
+
+
+def _head(lang: str | None, name: str) -> str:
+    return say(lang, f"table {name}")
+
+
+def _numbers(values: Tensor | None) -> list[float]:
+    return [] if values is None else values.detach().cpu().double().flatten().tolist()
+
+
+def _explanation(e: Explanation, lang: str | None) -> Iterable[Table]:
+    """Every value in the order of the input, with its error and 95 % interval where they are known."""
+    columns, rows = ["name", "value"], [[n, v] for n, v in zip(e.names, _numbers(e.values), strict=True)]
+    if e.error is not None:
+        columns += ["error", "low", "high"]
+        for row, error in zip(rows, _numbers(e.error), strict=True):
+            half, value = story.INTERVAL * error, float(row[1])
+            row += [error, value - half, value + half]
+    yield _table(lang, "values", say(lang, "why", target=e.target), columns, rows)
+    if e.scores:
+        yield _table(lang, "scores", say(lang, "table scores"), ("class", "score"), e.scores.items())
+
+
+def _evaluation(e: Evaluation, lang: str | None) -> Iterable[Table]:
+    """A row per metric; the points of its curves in a table of their own."""
+    rows = [(m.name, metric_name(m.name, lang), m.value, *(m.interval or (None, None)), m.control, m.beaten if m.controls
+             else None, len(m.controls), m.p, m.better or None) for m in e.values()]
+    yield _table(lang, "metrics", say(lang, "how good", target=e.target), (
+        "metric", "title", "value", "low", "high", "control", "beaten", "controls", "p", "better"), rows)
+    points = [(m.name, None if k < 0 else k + 1, x, y) for m in e.values()
+              for k, curve in enumerate((m.curve, *m.curves), -1) for x, y in curve]
+    if points:
+        yield _table(lang, "curves", say(lang, "table curves"), ("metric", "control", "x", "y"), points)
+
+
+def _comparison(c: Comparison, lang: str | None) -> Iterable[Table]:
+    """Values by feature, as each explanation scaled them; agreement of every two; what each is worth and cost."""
+    names, laid = c.names, {n: _numbers(v) for n, v in c.laid.items()}
+    yield _table(lang, "values", say(lang, "side by side"), ("explanation", "feature", "value"),
+                 ((n, names[k], v) for n, values in laid.items() for k, v in enumerate(values)))
+    order = list(c)
+    yield _table(lang, "agreement", say(lang, "agreement"), ("explanation", "other", *c.agreement),
+                 ((a, b, *(float(m[i, j]) for m in c.agreement.values()))
+                  for i, a in enumerate(order) for j, b in enumerate(order) if i < j))
+    rows = [(n, c[n].verdict.status, c.baselines.get(n), (cost := c.cost.get(n, Cost())).rows, cost.rounds, cost.seconds)
+            for n in order]
+    yield _table(lang, "costs", say(lang, "worth"), ("explanation", "verdict", "baseline", "rows", "rounds", "seconds"),
+                 rows)
+    measured = [(n, m.name, m.value, m.control, m.p) for n in order for m in c.evaluations.get(n, {}).values()]
+    if measured:
+        yield _table(lang, "metrics", say(lang, "metric"), ("explanation", "metric", "value", "control", "p"), measured)
+
+
+def _look(look: Look, lang: str | None) -> Iterable[Table]:
+    """Layers' profiles, channels' figures, heads of attention, and the input's tokens by what follows attention."""
+    if look.seen:
+        told = ("mean", "spread", "least", "most", "sparsity", "dead", "saturated", "rank", "rank over inputs", "fine")
+        yield _table(lang, "layers", say(lang, "looked", model=look.model), ("layer", "kind", "shape", *told), (
+            (s.name, s.kind, "x".join(map(str, s.shape)), *(s.profile.get(k) for k in told)) for s in look.values()))
+        yield _table(lang, "channels", say(lang, "table channels"), ("layer", "channel", *FIGURES), (
+            (s.name, k, *row) for s in look.values() if s.channels is not None
+            for k, row in enumerate(s.channels.tolist())))
+    if look.attention:
+        yield _table(lang, "heads", say(lang, "attention"), ("layer", "head", "entropy", "distance", "agreement"), (
+            (name, k, bits, far, look.agreed.get(name)) for name in look.attention
+            for k, (bits, far) in enumerate(zip(_numbers(look.entropy(name)), _numbers(look.distance(name)),
+                                                strict=True))))
+    for name, e in look.beside.items():
+        yield _table(lang, name, method_name(name, lang), ("name", "value"), zip(e.names, _numbers(e.values),
+                                                                               strict=True))
+
+
+def _heads(h: Heads, lang: str | None) -> Iterable[Table]:
+    """A row per head: importance with its 95 % intervals, entropy, distance; likeness of every two."""
+    columns, found = ["layer", "head"], list[list[float]]()
+    for name, averages in h.importance.items():
+        low, high = averages.interval()
+        columns += [name, f"{name}_low", f"{name}_high"]
+        found += [_numbers(averages.values), _numbers(low), _numbers(high)]
+    for name, averages in (("entropy", h.entropy), ("distance", h.distance)):
+        if averages is not None:
+            columns.append(name)
+            found.append(_numbers(averages.values))
+    rows = [(layer, head, *(f[k] for f in found)) for k, (layer, head) in enumerate(h.names)]
+    yield _table(lang, "heads", say(lang, "heads", model=h.model), columns, rows)
+    if h.similarity is not None:
+        named = [f"{layer}[{head}]" for layer, head in h.names]
+        apart = h.divergence
+        yield _table(lang, "likeness", say(lang, "similarity"), ("head", "other", "similarity", "divergence"), (
+            (a, b, float(h.similarity[i, j]), None if apart is None else float(apart[i, j]))
+            for i, a in enumerate(named) for j, b in enumerate(named) if i < j))
+
+
+def _activity(a: Activity, lang: str | None) -> Iterable[Table]:
+    """Counts by layer, findings, and every channel's share of inputs and places."""
+    yield _table(lang, "layers", say(lang, "active", model=a.model), (
+        "layer", "kind", "channels", "dead", "nearly", "always", "duplicated", "saturated", "unseen", "p", "spread",
+        "fine"), ((c.name, c.kind, c.count, len(c.dead), len(c.nearly), len(c.always),
+                   sum(len(g) - 1 for g in c.duplicated), len(c.saturated), c.unseen, c.p, c.scale, c.fine)
+                  for c in a.values()))
+    yield _table(lang, "findings", say(lang, "table findings"), ("code", "layer", "channels", "reason", "do"), (
+        (f.code, f.layer, " ".join(map(str, f.channels)), *f.told(lang)) for f in a.findings))
+    yield _table(lang, "channels", say(lang, "table channels"), ("layer", "channel", "fired", "active"), (
+        (c.name, k, fired / max(c.inputs, 1), active) for c in a.values()
+        for k, (fired, active) in enumerate(zip(_numbers(c.fired), _numbers(c.active), strict=True))))
+
+
+def _concepts(c: Concepts, lang: str | None) -> Iterable[Table]:
+    """A row per concept and layer; every counter-set's score and slope."""
+    yield _table(lang, "concepts", say(lang, "concepts", target=c.target), (
+        "concept", "layer", "examples", "score", "slope", "p", "accuracy", "accuracy_p", "stability", "significant",
+        "usual_low", "usual_high"), ((t.concept, t.layer, t.examples, t.score, t.slope, t.p, t.accuracy, t.accuracy_p,
+                                      t.stability, t.significant, *t.usual) for t in c.values()))
+    yield _table(lang, "sets", say(lang, "table sets"), ("concept", "layer", "set", "score", "slope"), (
+        (t.concept, t.layer, k + 1, score, slope) for t in c.values()
+        for k, (score, slope) in enumerate(zip(t.scores, t.slopes, strict=True))))
+
+
+def _craft(c: Craft, lang: str | None) -> Iterable[Table]:
+    """A row per part; where each of its crops lies."""
+    yield _table(lang, "parts", say(lang, "crafted", layer=c.layer, target=c.target), (
+        "part", "importance", "error", "effect", "same"), ((p.number, p.importance, p.error, p.effect, p.same)
+                                                           for p in c.parts))
+    yield _table(lang, "crops", say(lang, "table crops"), (
+        "part", "input", "left", "upper", "right", "lower", "amount"), ((p.number, crop.input, *crop.box, crop.amount)
+                                                                      for p in c.parts for crop in p.crops))
+
+
+def _visualised(v: Visualised, lang: str | None) -> Iterable[Table]:
+    """The climb step by step; what random pictures reach."""
+    yield _table(lang, "climb", say(lang, "excites", target=v.target), ("step", "value"), v.history)
+    yield _table(lang, "controls", say(lang, "controls"), ("control", "value"), enumerate(v.controls, 1))
+
+
+def _training(t: Training, lang: str | None) -> Iterable[Table]:
+    """Every number of every look in long form; what happened."""
+    yield _table(lang, "records", say(lang, "training", model=t.run.model), ("step", "series", "value"), (
+        (r.step, name, value) for r in t.records for name, value in r.scalars().items()))
+    yield _table(lang, "events", say(lang, "table findings"), ("code", "step", "layer", "reason", "do"), (
+        (e.code, e.step, e.layer or None, *e.told(lang)) for e in t.events))
+
+
+KINDS: dict[str, Callable[[Any, str | None], Iterable[Table]]] = {
+    "explanation": _explanation, "evaluation": _evaluation, "comparison": _comparison, "look": _look, "heads": _heads,
+    "activity": _activity, "concepts": _concepts, "craft": _craft, "visualised": _visualised, "training": _training,
+}
+"""How each kind of record is told in tables, by its name in VIEWS."""

@@ -1,0 +1,192 @@
+"""export(): drawings at the size that was asked for, numbers that come back equal, text that stays text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+import pellucid
+from pellucid.export import ENDINGS, FORMULAS, escaped
+from pellucid.languages.catalogue import CATALOGUE
+from pellucid.views.tables import KINDS
+from pellucid.words.draw import VIEWS
+from pellucid.words.errors import PellucidError
+
+
+@pytest.fixture(scope="module")
+def records(vision: bool) -> dict[str, Any]:
+    """One record of each kind that a verb gives, from real subjects."""
+    digits, picture = pellucid.load("demo:digits"), pellucid.samples("digits")[0]
+    reviews, text = pellucid.load("demo:reviews"), pellucid.samples("reviews")[0]
+    tumours, row = pellucid.load("demo:tumours"), pellucid.samples("tumours")[0]
+    e = pellucid.explain(tumours, row, "shapley_sampling", samples=200)
+    return {
+        "explanation": e, "evaluation": pellucid.evaluate(e, tumours, metrics=["deletion", "sparseness"]),
+        "comparison": pellucid.compare(tumours, row, ["saliency", "input_x_gradient"], metrics=[]),
+        "look": pellucid.look(reviews, text, ["stages", "attention"]),
+        "activity": pellucid.activity(digits, pellucid.samples("digits"), "stages"),
+        "heads": pellucid.heads(reviews, pellucid.samples("reviews"), ablation="none"),
+        "map": pellucid.explain(digits, picture, "grad_cam"),
+    }
+
+
+def fails(code: str, act: Any) -> str:
+    with pytest.raises(PellucidError) as error:
+        act()
+    assert error.value.code == code
+    return str(error.value)
+
+
+# --- numbers
+
+def test_every_kind_has_tables_with_heads_in_both_languages(records: dict[str, Any]) -> None:
+    assert set(KINDS) == set(VIEWS)
+    for item in records.values():
+        for english, chinese in zip(item.tables(), item.tables(lang="zh"), strict=True):
+            assert english.name == chinese.name
+            assert [c.name for c in english.columns] == [c.name for c in chinese.columns]
+            assert all(len(row) == len(english.columns) for row in english.rows)
+            assert english.rows
+            assert any("一" <= c <= "鿿" for c in "".join(h.head for h in chinese.columns))
+
+
+def test_a_csv_gives_every_value_back_to_the_last_digit(records: dict[str, Any], tmp_path: Path) -> None:
+    e = records["explanation"]
+    text = e.export(tmp_path / "x.csv").read_bytes().decode("utf-8")
+    assert text.count("\r\n") == len(e.names) + 1
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [r["name"] for r in rows] == list(e.names)
+    assert [float(r["value"]) for r in rows] == e.values.double().tolist()
+    low, high = e.interval()
+    for r, a, b in zip(rows, low.tolist(), high.tolist(), strict=True):
+        assert (float(r["low"]), float(r["high"])) == pytest.approx((a, b), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["explanation", "evaluation", "comparison", "look", "activity", "heads"])
+def test_json_is_strict_and_says_what_csv_and_parquet_say(kind: str, records: dict[str, Any], tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    item = records[kind]
+
+    def never(text: str) -> float:
+        raise AssertionError(text)
+
+    told = json.loads(item.export(tmp_path / "x.json").read_text("utf-8"), parse_constant=never)
+    assert told["kind"] == item.drawn
+    for table in item.tables():
+        name = {"table": table.name}
+        read = parquet.read_table(item.export(tmp_path / "x.parquet", **name))
+        rows = read.to_pylist()
+        assert len(rows) == len(table.rows) == len(told["tables"][table.name]["rows"])
+        lines = list(csv.DictReader(io.StringIO(item.export(tmp_path / "x.csv", **name).read_bytes().decode())))
+        for mine, stored, line, listed in zip(table.records(), rows, lines, told["tables"][table.name]["rows"],
+                                              strict=True):
+            for column, value in mine.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    assert listed[column] is None
+                    continue
+                assert stored[column] == listed[column] == value
+                assert line[column] == ("" if value is None else str(value).lower() if isinstance(value, bool)
+                                        else f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS)
+                                        else value if isinstance(value, str) else repr(value))
+        assert json.loads(read.schema.metadata[b"pellucid"])["kind"] == item.drawn
+
+
+def test_columns_have_types_and_nan_is_null() -> None:
+    from pellucid.export import _even, _kind
+
+    for column, kind, even in (((1, 2, None), "int", [1, 2, None]), ((1, 2.5), "float", [1.0, 2.5]),
+                               ((True, None), "bool", [True, None]), (("a", 1), "str", ["a", "1"])):
+        assert _kind(column) == kind
+        assert _even(column, kind) == even
+
+
+def test_text_that_a_spreadsheet_would_run_is_text(records: dict[str, Any], tmp_path: Path) -> None:
+    e = records["explanation"]
+    names = ("=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(A1)", "\tx", "plain", "a,\"b\"\nc", *e.names[7:])
+    wild = replace(e, features=replace(e.features, names=names))
+    rows = list(csv.reader(io.StringIO(wild.export(tmp_path / "x.csv").read_bytes().decode("utf-8"))))[1:]
+    assert not any(row[0].startswith(FORMULAS) for row in rows)
+    assert [r[0] for r in rows[5:7]] == ["plain", "a,\"b\"\nc"]
+    assert all(float(r[1]) == v for r, v in zip(rows, e.values.tolist(), strict=True))  # a minus sign stays one
+
+
+# --- drawings
+
+def test_a_picture_has_the_size_that_was_asked_for(records: dict[str, Any], tmp_path: Path) -> None:
+    e = records["map"]
+    for width, scale in ((720, 2.0), (400, 1.5)):
+        image = Image.open(e.export(tmp_path / "x.png", width=width, scale=scale))
+        assert image.width == round(width * scale)
+        assert image.convert("L").getextrema() != (255, 255)
+    dark = Image.open(e.export(tmp_path / "dark.png", theme="dark")).convert("RGB")
+    light = Image.open(e.export(tmp_path / "light.png", theme="light")).convert("RGB")
+    assert sum(dark.getpixel((30, 8))) < 200 < sum(light.getpixel((30, 8)))
+    assert e.export(tmp_path / "x.svg", width=500).read_text("utf-8") == e.svg(width=500)
+
+
+@pytest.mark.parametrize("kind", ["explanation", "evaluation", "comparison", "look", "activity", "heads"])
+def test_every_kind_becomes_every_file(kind: str, records: dict[str, Any], tmp_path: Path) -> None:
+    for ending in ENDINGS:
+        made = records[kind].export(tmp_path / f"x{ending}", lang="zh")
+        assert made.stat().st_size > 40
+    assert (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+    assert "<html" in (tmp_path / "x.html").read_text("utf-8")
+    assert not list(tmp_path.glob(".*"))  # nothing half written
+
+
+def test_a_figure_for_latex_escapes_what_latex_would_read(records: dict[str, Any], tmp_path: Path) -> None:
+    e = replace(records["explanation"], target=r"50 % of \input{x} & $y_1$ ~ {z} #1 ^2")
+    made = e.export(tmp_path / "my figure é.tex").read_text("utf-8")
+    assert "\\includegraphics[width=\\linewidth]{my-figure.pdf}" in made
+    assert (tmp_path / "my-figure.pdf").read_bytes().startswith(b"%PDF")
+    caption = made[made.index("\\caption{") : made.index("\\label")]
+    assert r"\input" not in caption
+    assert escaped(r"50 % of \input{x} & $y_1$ ~ {z} #1 ^2") in caption
+    for bare in ("%", "&", "#", "$", "_"):
+        assert all(caption[i - 1] == "\\" for i, c in enumerate(caption) if c == bare)
+    assert escaped("\\") == r"\textbackslash{}"
+
+
+# --- what cannot be written
+
+def test_wrong_endings_tables_and_folders_are_said(records: dict[str, Any], tmp_path: Path) -> None:
+    e = records["explanation"]
+    assert ".png" in fails("export.format", lambda: e.export(tmp_path / "x.pgn"))
+    fails("export.format", lambda: e.export(tmp_path / "x"))
+    assert "values" in fails("export.table", lambda: e.export(tmp_path / "x.csv", table="value"))
+    fails("option.value", lambda: e.export(tmp_path / "x.png", table="values"))
+    fails("file.unwritable", lambda: e.export(tmp_path / "nowhere" / "x.csv"))
+    fails("option.scale", lambda: e.export(tmp_path / "x.png", scale=0))
+    fails("option.lang", lambda: e.export(tmp_path / "x.csv", lang="xx"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("hidden", "ending", "code"), [("pyarrow", "parquet", "extra.parquet"),
+                                                        ("typst", "png", "extra.pdf")])
+def test_a_missing_extra_is_named(hidden: str, ending: str, code: str, tmp_path: Path) -> None:
+    program = (f"import sys; sys.modules[{hidden!r}] = None\n"
+               "import pellucid\n"
+               "s = pellucid.load('demo:tumours')\n"
+               "e = pellucid.explain(s, pellucid.samples('tumours')[0], 'saliency')\n"
+               f"try: e.export({str(tmp_path / ('x.' + ending))!r})\n"
+               "except pellucid.PellucidError as error: print(error.code)\n")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == code
+
+
+def test_every_head_is_used_and_every_used_head_is_there(records: dict[str, Any]) -> None:
+    for item in records.values():
+        for table in item.tables():
+            assert all(f"table {c.name}" in CATALOGUE for c in table.columns)
+    assert torch.isfinite(records["explanation"].values).all()
