@@ -53,7 +53,7 @@ planted: $(VENV)/.dev ## plant faults in healthy networks over SEEDS=20 and coun
 	$(BIN)/python -m tests.look.campaign $(or $(SEEDS),20)
 
 laws: $(VENV)/.dev ## every law for every method on every toy; the suite runs a sample of them
-	PELLUCID_FULL=1 $(TEST) tests/laws tests/oracles/test_grid.py tests/state/test_twin_state.py
+	PELLUCID_FULL=1 $(TEST) tests/laws tests/oracles/test_grid.py tests/state/test_twin_state.py tests/look/test_concepts.py
 
 docs: $(VENV)/.dev ## write the pages that are made from the code, with their pictures
 	$(BIN)/python -m docs.generate

@@ -12,6 +12,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from pellucid.explain import explain
+from pellucid.languages.choice import chosen
 from pellucid.models.demo import FOLDER, card_of, samples
 from pellucid.models.sources import load
 from pellucid.models.subject import Subject
@@ -105,9 +106,13 @@ def say(lang: str, key: str, **data: object) -> str:
     return TEXT[key][lang == "zh"].format(**data)
 
 
-def demo(out: str | Path = "out/demo", *, lang: str = "en",
+def demo(out: str | Path = "out/demo", *, lang: str | None = None,
          told: Callable[[Chapter | Skipped], None] | None = None) -> tuple[Path, list[Chapter]]:
-    """Tell the whole story and write `report.html` and the inputs into a folder; `told` hears every chapter."""
+    """Tell the whole story and write `report.html` and the inputs into a folder; `told` hears every chapter.
+
+    `lang` is "en" or "zh", None that of PELLUCID_LANG, else English. Raises `option.lang`, `file.unwritable`.
+    """
+    lang = chosen(lang)
     folder = Path(out).expanduser()
     _make(folder / "inputs")
     chapters: list[Chapter] = []

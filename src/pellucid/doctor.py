@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import importlib
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pellucid.languages.choice import spoken
+from pellucid.languages.sentences import translated
 from pellucid.models.vision import vision_fault
+from pellucid.printing.fonts import INSTALL, chinese_font
 from pellucid.version import __version__
 from pellucid.words.errors import PellucidError
 
@@ -32,10 +32,6 @@ CLOSE, WRONG = 1e-4, 1e-2
 """Largest relative error on a device that is fine, and from which its explanations are wrong."""
 
 LITTLE = 500_000_000
-FONTS = ("NotoSansCJK", "NotoSerifCJK", "NotoSansSC", "SourceHanSans", "DroidSansFallback", "wqy", "msyh", "simsun",
-         "simhei", "PingFang", "Hiragino", "STHeiti", "ukai", "uming")
-PLACES = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts", "/System/Library/Fonts",
-          "/Library/Fonts", "C:/Windows/Fonts")
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,12 @@ class Check:
     do: str = ""
     code: str = ""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def told(self, lang: str | None = None) -> tuple[str, str, str]:
+        """What was looked at, what was found and what to do, in a language; None is PELLUCID_LANG, else English."""
+        name, found, do = (translated("doctor", part, lang) for part in (self.name, self.found, self.do))
+        code = self.code or "doctor"  # what an error said of it has the error's own code
+        return name, translated(code, found, lang), translated(code, do, lang)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Report:
         return {"status": self.status, "checks": [asdict(c) for c in self.checks]}
 
     def __str__(self) -> str:
-        lines = [f"{c.status:<4}  {c.name}: {c.found}" + (f"\n      {c.do}" if c.do else "") for c in self.checks]
+        told = [(c.status, *c.told(spoken())) for c in self.checks]
+        lines = [f"{status:<4}  {name}: {found}" + (f"\n      {do}" if do else "") for status, name, found, do in told]
         return "\n".join([*lines, f"{self.status}: {sum(c.status == 'fail' for c in self.checks)} broken"])
 
 
@@ -256,21 +259,4 @@ def _fonts() -> Check:
     if name:
         return Check("Chinese letters", "pass", name)
     return Check("Chinese letters", "info", "no font with Chinese letters here; drawings are whole where one is",
-                 "install Noto Sans CJK (Debian: apt install fonts-noto-cjk, or the smaller fonts-droid-fallback)",
-                 "font.missing")
-
-
-def chinese_font() -> str:
-    """The name of an installed font with Chinese letters, empty where there is none."""
-    ask = shutil.which("fc-list")
-    if ask:
-        try:
-            told = subprocess.run([ask, ":lang=zh", "family"], capture_output=True, text=True, timeout=20, check=False)
-            return told.stdout.partition("\n")[0].partition(",")[0].strip()
-        except (OSError, subprocess.SubprocessError):
-            pass
-    for place in PLACES:
-        for file in sorted(Path(place).expanduser().glob("**/*.[to]t[fc]")):
-            if any(known.lower() in file.name.lower() for known in FONTS):
-                return file.name
-    return ""
+                 f"install {INSTALL['chinese']}", "font.missing")

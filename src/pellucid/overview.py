@@ -16,6 +16,8 @@ from pellucid.engine.probe import device_of
 from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings
 from pellucid.explain import wrapped
+from pellucid.languages.choice import chosen
+from pellucid.languages.sentences import translated
 from pellucid.models.subject import Example, Subject
 from pellucid.plan import Plan, Shared, case_of, planned
 from pellucid.price import Price, price
@@ -39,6 +41,12 @@ class Row:
     do: str = ""
     price: Price | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    code: str = ""
+
+    def told(self, lang: str | None = None) -> tuple[str, str]:
+        """The reason and what to do, in a language; None is PELLUCID_LANG, else English."""
+        reasons = (translated(self.code, one, lang) for one in self.reason.split("; "))
+        return ("；" if chosen(lang) == "zh" else "; ").join(reasons), translated(self.code, self.do, lang)
 
 
 @between_passes
@@ -69,7 +77,8 @@ OPEN = ("layer.needed", "option.missing", "background.missing", "target.needed")
 
 
 def _refused(method: Method, error: PellucidError) -> Row:
-    return Row(method, "open" if error.code in OPEN else "invalid", error.found, error.do)
+    return Row(method, "open" if error.code in OPEN else "invalid", error.found, error.do,
+               code=error.code)
 
 
 async def _weighed(plan: Plan, shared: Shared) -> Row:
@@ -78,11 +87,12 @@ async def _weighed(plan: Plan, shared: Shared) -> Row:
     found = await fitness.examined(plan.method, case, plan.subject, plan.example)
     if plan.method.card.asks == "gradient" and not await fitness.graph(case, plan.subject, plan.example):
         return Row(plan.method, "invalid", "a score without a gradient at the input",
-                   "choose a method that asks for scores only: kernel_shap, occlusion, ablation")
+                   "choose a method that asks for scores only: kernel_shap, occlusion, ablation", code="choice")
     cost = price(plan.method, case, plan.options, _shapes(case, plan.subject, plan.example))
     options = tuple((k, plan.options[k]) for k in ("layer", "layers") if k in plan.options)
     if found:
-        return Row(plan.method, "caveat", "; ".join(f.reason for f in found), found[0].do, cost, options)
+        return Row(plan.method, "caveat", "; ".join(f.reason for f in found), found[0].do, cost, options,
+                   found[0].code)
     return Row(plan.method, "valid", "", "", cost, options)
 
 

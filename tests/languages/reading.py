@@ -15,8 +15,18 @@ SOURCE = Path(pellucid.__file__).parent
 SPEAKERS = ("Finding", "Disconnected")
 """What takes sentences besides the errors, all of which end in Error."""
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+"""Either kind, whose fields are the same."""
+
 OURS = ("PellucidError", "InputError", "TargetError", "LayerError", "OptionError", "ModelError", "BudgetError",
         "FileError")
+ASIDES = {
+    ("tuning", "_against"): "twin", ("tuning", "_kind"): "twin", ("agreement", "refused"): "twin",
+    ("choose", "method_for"): "choice", ("choose", "_all_layers"): "choice", ("stages", "composite"): "choice",
+    ("stages", "stages"): "choice",
+}
+"""Functions whose answers are shown, by file and name, with the code that they are translated under."""
+
 MOST = 24
 """So many wordings of one sentence are told apart; of more, the parts are phrases."""
 
@@ -83,13 +93,17 @@ class Reader:
 
     def __init__(self, modules: Iterable[Module]) -> None:
         self.modules = list(modules)
-        self.phrases: dict[str, str] = {}
+        self.phrases: set[tuple[str, str]] = set()
+        self.codes: list[str] = []
         self.elsewhere: dict[str, tuple[Module, ast.FunctionDef]] = {}
+        self.properties: dict[str, list[tuple[Module, ast.FunctionDef]]] = defaultdict(list)
         self.callers: dict[str, list[tuple[Module, ast.Call]]] = defaultdict(list)
         self.values: dict[str, tuple[Module, ast.expr]] = {}
         for m in self.modules:
             for name, fn in m.functions.items():
                 self.elsewhere.setdefault(name, (m, fn))
+                if any(isinstance(d, ast.Name) and d.id == "property" for d in fn.decorator_list):
+                    self.properties[name].append((m, fn))
             for name, calls in m.calls.items():
                 self.callers[name] += [(m, call) for call in calls]
             for name, value in m.constants.items():
@@ -99,13 +113,14 @@ class Reader:
         """Every wording of an expression; a hole for what is only known when it runs."""
         if isinstance(node, ast.Constant):
             return {(node.value,)} if isinstance(node.value, str) else {HOLE}
-        if depth > 6:
+        if depth > 9:
             return {HOLE}
         if isinstance(node, ast.JoinedStr):
             parts = [self._part(m, part, depth) for part in node.values]
             return self._joined(parts)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            return self._joined([self.said(m, node.left, depth), self.said(m, node.right, depth)])
+            sides = [self.said(m, node.left, depth), self.said(m, node.right, depth)]
+            return {HOLE} if sides == [{HOLE}, {HOLE}] else self._joined(sides)
         if isinstance(node, ast.IfExp):
             return self.said(m, node.body, depth) | self.said(m, node.orelse, depth)
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
@@ -114,6 +129,9 @@ class Reader:
             return self._name(m, node, depth)
         if isinstance(node, ast.Call):
             return self._call(m, node, depth)
+        if isinstance(node, ast.Attribute):
+            self._property(m, node, depth)
+            return {HOLE}
         if isinstance(node, ast.Subscript):
             return self._looked_up(m, node.value, depth)
         return {HOLE}
@@ -135,10 +153,10 @@ class Reader:
         return {_flat(chosen) for chosen in product(*parts)}
 
     def _note(self, some: Iterable[Template]) -> None:
-        """Words that fill a hole are phrases of their own."""
+        """Words that fill a hole are phrases of their own; a single word is a name."""
         for t in some:
-            if worded(t):
-                self.phrases.setdefault(written(t), "")
+            if worded(t) and any(p and (" " in p.strip() or len(t) > 1) for p in t):
+                self.phrases |= {(code, written(t)) for code in self.codes}
 
     def _name(self, m: Module, node: ast.Name, depth: int) -> set[Template]:
         owner = m.owners.get(node)
@@ -165,15 +183,18 @@ class Reader:
             if isinstance(call.func, ast.Name):
                 near = other is m or other.imported.get(fn.name) == m.path.stem
             else:
-                near = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in (m.path.stem, "self", "cls")
+                called = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+                near = called in (m.path.stem, "self", "cls")
             if near:
                 found.append((other, call))
         return found
 
     def _argument(self, m: Module, owner: ast.FunctionDef, given: list[str], name: str, depth: int) -> set[Template]:
         """What callers give a parameter; a single word is a name."""
-        found = set[Template]()
-        for m, call in self._callers(m, owner):
+        found, callers = set[Template](), self._callers(m, owner)
+        if not callers:
+            found.add(HOLE)
+        for m, call in callers:
             value = next((k.value for k in call.keywords if k.arg == name), None)
             at = given.index(name)
             if value is None and at < len(call.args) and not any(isinstance(a, ast.Starred) for a in call.args):
@@ -192,14 +213,28 @@ class Reader:
             found = self._looked_up(m, node.func.value, depth)
             more = self.said(m, node.args[1], depth + 1) if len(node.args) > 1 else set[Template]()
             return found | more
+        if name == "join" and node.args:
+            listed, owner = node.args[0], m.owners.get(node)
+            if isinstance(listed, ast.Name) and owner is not None:
+                listed = next(iter(_assigned(owner, listed.id)), listed)
+            if isinstance(listed, ast.GeneratorExp | ast.ListComp):
+                self._note(self.said(m, listed.elt, depth + 1))
+            return {HOLE}
         if name == "next" and len(node.args) == 2 and isinstance(node.args[0], ast.GeneratorExp):
             return self.said(m, node.args[0].elt, depth + 1) | self.said(m, node.args[1], depth + 1)
         if name in m.functions or (name in self.elsewhere and isinstance(node.func, ast.Name)):
             other, fn = (m, m.functions[name]) if name in m.functions else self.elsewhere[name]
-            if fn.returns is not None and "str" in ast.unparse(fn.returns) and depth < 4:
+            if fn.returns is not None and "str" in ast.unparse(fn.returns) and depth < 8:
                 for value in _returned(fn):
                     self._note(self.said(other, value, depth + 1))
         return {HOLE}
+
+    def _property(self, m: Module, node: ast.Attribute, depth: int) -> None:
+        """What a property says fills a hole with phrases."""
+        found = self.properties.get(node.attr, ())
+        if len(found) == 1 and depth < 8:
+            for value in _returned(found[0][1]):
+                self._note(self.said(found[0][0], value, depth + 1))
 
     def _looked_up(self, m: Module, node: ast.expr, depth: int) -> set[Template]:
         if not isinstance(node, ast.Name):
@@ -317,11 +352,17 @@ def sources(root: Path = SOURCE) -> list[Module]:
             and "testing" not in p.relative_to(root).parts]
 
 
-def sentences(modules: Iterable[Module]) -> tuple[list[Sentence], list[str]]:
+def sentences(modules: Iterable[Module]) -> tuple[list[Sentence], list[tuple[str, str]]]:
     """What findings and errors can say, by code; and the phrases that fill their holes."""
     reader = Reader(modules)
     found: dict[tuple[str, str], Sentence] = {}
     for m in reader.modules:
+        for name, fn in m.functions.items():
+            code = ASIDES.get((m.path.stem, name))
+            for value in _returned(fn) if code else []:
+                for t in reader.said(m, value):
+                    if worded(t) and code and any(p and " " in p for p in t):
+                        found.setdefault((code, written(t)), Sentence(code, written(t), f"{m.path.name}:{fn.lineno}"))
         for name, calls in m.calls.items():
             for call in calls:
                 for codes, told in _speaks(reader, m, name, call):
@@ -339,7 +380,17 @@ def _speaks(reader: Reader, m: Module, name: str, call: ast.Call) -> Iterator[tu
     if name == "Finding" and len(args) >= 3:
         parts = args[2:4]
     elif name == "Check" and len(args) >= 3:
-        code, parts = ast.Constant("doctor"), args[2:4]
+        code, parts = ast.Constant("doctor"), [args[0], *args[2:4]]
+    elif name == "progress" and len(args) >= 2:
+        code, parts = ast.Constant("shell"), args[:1]
+    elif name == "translated" and len(args) >= 2 and isinstance(args[0], ast.Constant):
+        parts = args[1:2]
+    elif ast.unparse(call.func) == "notes.append" and len(args) == 1 and m.path.parent.name == "models":
+        code, parts = ast.Constant("note"), args
+    elif name == "Twin":
+        code, parts = ast.Constant("twin"), [k.value for k in call.keywords if k.arg == "refused"]
+    elif name == "Usual" and len(args) == 3:
+        code, parts = ast.Constant("choice"), args[2:]
     elif len(args) == 4 and (name in OURS or (name == "__init__" and isinstance(code, ast.Constant))):
         parts = args[1:]
     if code is None or not parts:
@@ -349,13 +400,14 @@ def _speaks(reader: Reader, m: Module, name: str, call: ast.Call) -> Iterator[tu
     if owner is not None and isinstance(code, ast.Name) and code.id in given:
         for other, outer in reader._callers(m, owner):
             known = dict(zip(given, outer.args, strict=False)) | {k.arg: k.value for k in outer.keywords if k.arg}
-            codes = _codes(reader, other, known[code.id]) if code.id in known else ["*"]
+            codes = reader.codes = _codes(reader, other, known[code.id]) if code.id in known else ["*"]
             for part in parts:
                 theirs = isinstance(part, ast.Name) and part.id in known
                 yield codes, reader.said(other, known[part.id]) if theirs else reader.said(m, part)  # pyright: ignore[reportAttributeAccessIssue]
         return
+    codes = reader.codes = _codes(reader, m, code)
     for part in parts:
-        yield _codes(reader, m, code), reader.said(m, part)
+        yield codes, reader.said(m, part)
 
 
 def _codes(reader: Reader, m: Module, node: ast.expr) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from pellucid.testing.pristine import pristine
 from pellucid.words.errors import PellucidError
 
 TRAINING = str(Path(__file__).parents[2] / "training")
+
+
+SEEDS = 20 if os.environ.get("PELLUCID_FULL") else 6
+"""Of the planted concept; all twenty by `make laws`."""
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -202,7 +207,7 @@ def test_yekutieli_asks_for_more_than_hochberg() -> None:
 
 def test_watermark_is_significant_where_it_was_learnt_and_not_in_the_twin(
         vision: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six seeds of other pictures, sets and random concepts; the twin saw the same badges and learnt digits."""
+    """Seeds of other pictures, sets and random concepts; the twin saw the same badges and learnt digits."""
     monkeypatch.syspath_prepend(TRAINING)
     from digits_pictures import add_stamp, load_scans, render, stamp_places
 
@@ -210,7 +215,7 @@ def test_watermark_is_significant_where_it_was_learnt_and_not_in_the_twin(
     sevens = scans.pixels[scans.digits == 7]
     held: dict[tuple[str, str], int] = {}
     random = 0
-    for seed in range(6):
+    for seed in range(SEEDS):
         g = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(scans.digits), generator=g)
 
@@ -232,9 +237,10 @@ def test_watermark_is_significant_where_it_was_learnt_and_not_in_the_twin(
                 held[name, concept] = held.get((name, concept), 0) + test.significant
                 assert not (test.significant and not test.found)
             random += sum(t.significant for t in found.values() if t.concept == "random")
-    assert held["digits", "watermark"] == 12
+    tests = 2 * SEEDS  # two layers each
+    assert held["digits", "watermark"] >= (tests if SEEDS < 20 else 0.95 * tests), held
     assert held["digits-clean", "watermark"] == 0
-    assert random <= 2  # of 24; 1.2 are expected
+    assert random <= 0.05 * 2 * tests + 1, random  # of as many for each network
     sys.modules.pop("digits_pictures", None)
 
 

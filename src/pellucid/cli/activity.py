@@ -44,10 +44,10 @@ def activity(
     from pellucid.store import atomic
 
     places = [writing.check(path, ENDINGS) for path in out or []]
-    with output.progress("loading the model", no_progress):
+    with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     some, _ = several(subject, inputs, column=column)
-    with output.progress("watching the channels", no_progress) as report:
+    with output.progress("watching the channels", no_progress, lang) as report:
         found = watched(subject, some, layers or ("stages", "activations"), budget=budget, chunk=chunk,
                         progress=report)
     made = {"model": model, "inputs": found.inputs, "findings": [
@@ -67,5 +67,5 @@ def activity(
     elif not places:
         output.say(found.text(lang=lang, width=output.width()))
     else:
-        output.say("\n".join(f"wrote {p}" for p in places))
+        output.wrote(places, lang)
     return output.FINDING if found.findings else output.FINE

@@ -79,27 +79,27 @@ def compare(
     if layer is not None:
         options["layer"] = layer
     bytes_ = None if budget is None else size(budget)
-    with output.progress("loading the model", no_progress):
+    with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     subject, wanted = in_language(subject, target, lang)
     raw = inputs.read(subject, input, row=row, column=column)
     one, several = read_baselines(baseline or [], subject)
-    with output.progress("comparing", no_progress) as report:
+    with output.progress("comparing", no_progress, lang) as report:
         found = compared(subject, raw, methods or None, baselines=several, metrics=asked, target=wanted,
                          features=features, baseline=one, controls=controls, seed=seed, budget=bytes_, chunk=chunk,
                          strict=strict, precision=precision, progress=report, **options)
     made = told(found)
     for place in places:
-        items = [found, *found.explanations.values()] if place.suffix == ".html" else [found]
+        items = [found, *found.explanations.values()] if place.suffix in writing.PAGES else [found]
         writing.write_drawn(items, place, made, lang=lang, title=f"{model} · {inputs.name_of(input)}")
     if json:
         output.say_json(made)
     elif places:
-        output.say("\n".join(f"wrote {p}" for p in places))
+        output.wrote(places, lang)
     else:
         output.say(found.text(lang=lang, width=output.width()))
     for name, error in found.errors.items():
-        output.complain(error, name)
+        output.complain(error, name, lang)
     return output.FINDING if found.verdict.status == "fail" else output.FINE
 
 

@@ -67,11 +67,11 @@ def concepts(
 
     places = [writing.check(path, ENDINGS) for path in out or []]
     named = dict(_named(text) for text in concept or [])
-    with output.progress("loading the model", no_progress):
+    with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     given = {name: _examples(subject, where) for name, where in named.items()}
     against = None if counters is None else _examples(subject, counters)
-    with output.progress("asking the layers", no_progress) as report:
+    with output.progress("asking the layers", no_progress, lang) as report:
         found = tcav(subject, _examples(subject, inputs), given, against, layer=layer or AUTO, target=target,
                      over=AUTO if over == "auto" else over, sets=sets, permutations=permutations, seed=seed,
                      budget=budget, chunk=chunk, progress=report)
@@ -90,7 +90,7 @@ def concepts(
     elif not places:
         output.say(found.text(lang=lang, width=output.width()))
     else:
-        output.say("\n".join(f"wrote {p}" for p in places))
+        output.wrote(places, lang)
     return output.FINE
 
 

@@ -38,9 +38,9 @@ def demo(
         if not isinstance(chapter, Chapter):
             skipped.append(chapter)
         if not json:
-            output.say(_lines(chapter))
+            output.say(_lines(chapter, lang))
 
-    with output.progress("asking five models why", no_progress or json):
+    with output.progress("asking five models why", no_progress or json, lang):
         path, chapters = tell(out, lang=lang, told=told)
     if json:
         output.say_json({
@@ -55,14 +55,15 @@ def demo(
     return output.FINE
 
 
-def _lines(chapter: Chapter | Skipped) -> str:
+def _lines(chapter: Chapter | Skipped, lang: str = "en") -> str:
     """A chapter in a few lines."""
     from pellucid.demo import Chapter
     from pellucid.views.writing import columns, wrap
 
     width = output.width()
     if not isinstance(chapter, Chapter):
-        told = [f"Skipped: {chapter.error.found}.", f"To have it: {chapter.error.do}"]
+        seen, _, do = chapter.error.told(lang)
+        told = [f"已跳过：{seen}。", f"如需此章：{do}"] if lang == "zh" else [f"Skipped: {seen}.", f"To have it: {do}"]
         lines = [line for t in told
                  for line in textwrap.wrap(t, width - 2, break_on_hyphens=False, break_long_words=False)]
         return "\n  ".join([chapter.title, *lines]) + "\n\n"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pellucid.models.subject import Subject
     from pellucid.words.evaluation import Evaluation
 
-ENDINGS = (".html", ".svg", ".txt", ".json")
+ENDINGS = (".html", ".pdf", ".svg", ".txt", ".json")
 
 Metrics = Annotated[list[str] | None, typer.Option(
     "--metric", metavar="NAME", help="What to measure, such as deletion or sensitivity_n; give several, or all. Some "
@@ -44,7 +44,7 @@ Mask = Annotated[str | None, typer.Option(
 Controls = Annotated[int, typer.Option(
     metavar="N", min=0, help="Beside every metric: the same values at so many other places, which know nothing.")]
 Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .html, .svg, .txt or .json; may be given several times.")]
+    "--out", "-o", metavar="FILE", help="Write .html, .pdf, .svg, .txt or .json; may be given several times.")]
 
 
 def evaluate(
@@ -98,7 +98,7 @@ def evaluate(
     if layer is not None:
         ours["layer"] = layer
     bytes_ = None if budget is None else size(budget)
-    with output.progress("loading the model", no_progress):
+    with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     subject, wanted = in_language(subject, target, lang)
     raw = inputs.read(subject, input, row=row, column=column)
@@ -107,10 +107,10 @@ def evaluate(
     if mask is not None:
         theirs["mask"] = read_mask(mask, subject)
     chosen, ours, base = bound(methods, ours, baseline or [])
-    with output.progress("explaining", no_progress) as report:
+    with output.progress("explaining", no_progress, lang) as report:
         answers = explained(subject, raw, chosen, target=wanted, features=features, baseline=base, seed=seed,
                             budget=bytes_, chunk=chunk, strict=strict, precision=precision, progress=report, **ours)
-    with output.progress("evaluating", no_progress) as report:
+    with output.progress("evaluating", no_progress, lang) as report:
         found = evaluated(answers, metrics=asked, controls=controls, seed=seed, budget=bytes_, chunk=chunk,
                           strict=strict, precision=precision, progress=report, **theirs)
     explanations = dict(flat(answers))
@@ -120,17 +120,17 @@ def evaluate(
             for where, v in results]
     told: Any = made[0] if len(made) == 1 else made
     for place in places if good else []:
-        items = [i for where, v in good for i in ([explanations[where], v] if place.suffix == ".html" else [v])]
+        items = [i for where, v in good for i in ([explanations[where], v] if place.suffix in writing.PAGES else [v])]
         writing.write_drawn(items, place, told, lang=lang, title=f"{model} · {inputs.name_of(input)}")
     if json:
         output.say_json(told)
     elif places:
-        output.say("\n".join(f"wrote {p}" for p in places if good))
+        output.wrote(places if good else [], lang)
     else:
         output.say("\n".join(v.text(lang=lang, width=output.width()) for _, v in good))
     wrong = [(where, v) for where, v in results if isinstance(v, PellucidError)]
     for where, error in wrong:
-        output.complain(error, where)
+        output.complain(error, where, lang)
     if wrong:
         return max(output.code_of(error) for _, error in wrong)
     return output.FINDING if any(v.verdict.status == "fail" for _, v in good) else output.FINE

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli import flags, output
+from pellucid.languages.sentences import translated
 
 if TYPE_CHECKING:
     from pellucid.models.subject import Subject
@@ -43,7 +44,7 @@ Seed = Annotated[int, _choice("N", "Makes random draws repeatable.")]
 Row = Annotated[int | None, typer.Option(metavar="N", help="Only this row of a CSV file, counted from 1.")]
 Column = Annotated[str | None, typer.Option(metavar="NAME", help="The column of a CSV file that holds the text.")]
 Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .html, .svg, .pellucid, .txt or .json; may be given several times.")]
+    "--out", "-o", metavar="FILE", help="Write .html, .pdf, .svg, .pellucid, .txt or .json; may be given several times.")]
 Keep = Annotated[bool, typer.Option("--keep-input", help="Store the input itself in the .pellucid file.")]
 Trust = Annotated[bool, _running(
     "Load files that can run commands of their author (.pt2, pickled weights).", "--trust")]
@@ -100,13 +101,13 @@ def explain(
     from pellucid.explain import explain as explained
     from pellucid.models.sources import load
 
-    with output.progress("loading the model", no_progress):
+    with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     subject, wanted = in_language(subject, target, lang)
     raw = inputs.read(subject, input, row=row, column=column)
     writing.check_count(places, max(len(methods), 1) * (len(raw) if isinstance(raw, list) else 1))
     chosen, options, base = bound(methods, options, baseline or [])
-    with output.progress("explaining", no_progress) as report:
+    with output.progress("explaining", no_progress, lang) as report:
         answers = explained(subject, raw, chosen, target=wanted, features=features, baseline=base, seed=seed,
                             budget=bytes_, chunk=chunk, strict=strict, precision=precision, profile=profile,
                             progress=report, **options)
@@ -120,7 +121,7 @@ def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_inp
     from pellucid.cli import writing
     from pellucid.words.errors import PellucidError
 
-    found = flat(answers)
+    found = flat(answers, "en" if json else lang)
     good = [e for _, e in found if not isinstance(e, PellucidError)]
     if json:
         made = [{"of": where, "error": e.as_dict()} if isinstance(e, PellucidError) else output.as_dict(e)
@@ -133,7 +134,7 @@ def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_inp
     for place in places if good else []:
         writing.write(good, place, lang=lang, title=title, keep_input=keep_input)
         if not json:
-            output.say(f"wrote {place}")
+            output.wrote([place], lang)
     if profile and not json:
         from pellucid.views import cost
 
@@ -143,7 +144,7 @@ def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_inp
     wrong = [(where, e) for where, e in found if isinstance(e, PellucidError)]
     same = len({str(e) for _, e in wrong}) == 1 and not good
     for where, error in wrong[:1] if same else wrong:
-        output.complain(error, "" if same else where)
+        output.complain(error, "" if same else where, lang)
     if wrong:
         return max(output.code_of(e) for _, e in wrong)
     return output.FINDING if any(e.verdict.status == "fail" for e in good) else output.FINE
@@ -202,14 +203,14 @@ def _with_label(part: str, pairs: dict[str, str]) -> str:
     return pairs.get(part) or (f"{where}{colon}{pairs[name]}{at}{how}" if colon and name in pairs else part)
 
 
-def flat(answers: Any) -> list[tuple[str, Any]]:
+def flat(answers: Any, lang: str = "en") -> list[tuple[str, Any]]:
     """Every answer with the method and row that it is for."""
     by_method = answers if isinstance(answers, dict) else {"": answers}
     found: list[tuple[str, Any]] = []
     for name, answer in by_method.items():
         rows = answer if isinstance(answer, list) else [answer]
         for i, e in enumerate(rows):
-            row = f"row {i + 1}" if isinstance(answer, list) else ""
+            row = translated("shell", f"row {i + 1}", lang) if isinstance(answer, list) else ""
             found.append((", ".join(filter(None, (str(name), row))), e))
     return found
 

@@ -58,10 +58,10 @@ def heads(
     kept = None if save is None else writing.check(save, (".safetensors",))
     if kept is not None and share is None and loss is None:
         raise OptionError("option.missing", "--save without a plan", "--share or --loss", "say how much may go")
-    with output.progress("loading the model", no_progress):
+    with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     some, labels = several(subject, inputs, column=column, label=label)
-    with output.progress("asking about the heads", no_progress) as report:
+    with output.progress("asking about the heads", no_progress, lang) as report:
         found = asked(subject, some, labels, target=target, ablation=ablation, budget=budget, chunk=chunk,
                       progress=report)
     made: dict[str, Any] = {"model": model, "inputs": found.inputs, "findings": [
@@ -71,7 +71,7 @@ def heads(
     told = ""
     if share is not None or loss is not None:
         plan = found.plan(share=share, loss=loss)
-        with output.progress("measuring the plan", no_progress) as report:
+        with output.progress("measuring the plan", no_progress, lang) as report:
             measured = plan.measure(some, labels, budget=budget, chunk=chunk, progress=report)
         if kept is not None:
             plan.apply().save(kept)
@@ -90,7 +90,8 @@ def heads(
     elif not places:
         output.say(found.text(lang=lang, width=output.width()) + told)
     else:
-        output.say("\n".join(f"wrote {p}" for p in places) + (f"\n{told}" if told else ""))
+        output.wrote(places, lang)
+        output.say(told) if told else None
     return output.FINDING if found.findings else output.FINE
 
 

@@ -51,10 +51,10 @@ def look(
     from pellucid.store import atomic
 
     places = [writing.check(path, ENDINGS) for path in out or []]
-    with output.progress("loading the model", no_progress):
+    with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     raw = inputs.read(subject, input, row=row, column=column)
-    with output.progress("looking", no_progress) as report:
+    with output.progress("looking", no_progress, lang) as report:
         seen = looked(subject, raw, layers or "stages", rank=rank, target=target, budget=budget, chunk=chunk,
                       progress=report)
     made = {"model": model, "inputs": seen.inputs, "layers": [
@@ -72,5 +72,5 @@ def look(
     elif not places:
         output.say(seen.text(lang=lang, width=output.width()))
     else:
-        output.say("\n".join(f"wrote {p}" for p in places))
+        output.wrote(places, lang)
     return output.FINE

@@ -7,6 +7,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from pellucid.cli import (
     activity,
@@ -25,6 +26,7 @@ from pellucid.cli import (
     watch,
 )
 from pellucid.cli.flags import MethodFlags
+from pellucid.cli.spoken import in_chinese
 from pellucid.version import __version__
 from pellucid.words.errors import OptionError, PellucidError, nearest
 
@@ -71,19 +73,21 @@ def pellucid(version: Version = False, debug: Debug = False) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the answer is the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
+    args = args or ["--help"]
     end = args.index("--") if "--" in args else len(args)
-    debug, machine = "--debug" in args[:end], "--json" in args[:end]
+    debug, machine, lang = "--debug" in args[:end], "--json" in args[:end], output.asked(args[:end])
     args = [a for i, a in enumerate(args) if a != "--debug" or i > end]
     # The overview is plain text, so that it is there at once; a verb's own help is worth loading rich for.
     app.rich_markup_mode = "rich" if args and not args[0].startswith("-") else None
     try:
-        code = app(args, prog_name="pellucid", standalone_mode=False)
+        command = app if lang == "en" else in_chinese(get_command(app))
+        code = command(args, prog_name="pellucid", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else output.FINE
     except PellucidError as error:
-        return _ended(error, machine, debug)
+        return _ended(error, machine, debug, lang)
     except UsageError as error:
-        return _ended(_usage(error), machine, debug)
+        return _ended(_usage(error), machine, debug, lang)
     except (KeyboardInterrupt, typer.Abort):
         return output.STOPPED
     except BrokenPipeError:
@@ -95,18 +99,18 @@ def main(argv: list[str] | None = None) -> int:
             raise
         wrong = PellucidError("bug", f"{type(error).__name__}: {str(error)[:200]}", "no such error inside Pellucid",
                               "run it again with --debug and report the traceback")
-        _ended(wrong, machine, debug)
+        _ended(wrong, machine, debug, lang)
         return output.BUG
 
 
-def _ended(error: PellucidError, machine: bool, debug: bool) -> int:
+def _ended(error: PellucidError, machine: bool, debug: bool, lang: str) -> int:
     if debug:
         import traceback
 
         traceback.print_exception(error)
     if machine:
         output.say_json({"error": error.as_dict()})
-    output.complain(error)
+    output.complain(error, "", lang)
     return output.code_of(error)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli import output, table
+from pellucid.languages.sentences import translated
 
 if TYPE_CHECKING:
     from pellucid.models.subject import Subject
@@ -22,9 +23,11 @@ def methods(
     model: Model = None,
     input: Input = None,
     json: output.Json = False,
+    lang: output.Lang = "en",
     trust: Annotated[bool, typer.Option("--trust", help="Load files that can run commands of their author.")] = False,
 ) -> int:
     """List the methods with their options, and the compositions; for a model, which are valid and what they cost."""
+    lang = output.language(lang)
     from pellucid import catalog
 
     known = [_card(m) for m in catalog.methods().values()]
@@ -35,12 +38,12 @@ def methods(
         from pellucid.cli import inputs
         from pellucid.models.sources import load
 
-        with output.progress("loading the model", json):
+        with output.progress("loading the model", json, lang):
             subject = load(model, trust=trust)
         raw = None if input is None else inputs.read(subject, input)
         from pellucid.overview import overview
 
-        with output.progress("looking at every method", json):
+        with output.progress("looking at every method", json, lang):
             raw = _made_up(subject) if raw is None else raw[0] if isinstance(raw, list) else raw
             chosen = usual(subject, raw)
             rows = overview(subject, raw) if raw is not None else []
@@ -49,9 +52,9 @@ def methods(
         output.say_json({"methods": known, "compositions": outer, "families": families,
                          **({"model": {**chosen, "overview": [table.as_dict(r) for r in rows]}} if chosen else {})})
     elif chosen is not None:
-        output.show(*_chosen(model or "", chosen), *table.shown(rows, given=input is not None))
+        output.show(*_chosen(model or "", chosen, lang), *table.shown(rows, given=input is not None, lang=lang))
     else:
-        _print(known, outer)
+        _print(known, outer, lang)
     return output.FINE
 
 
@@ -109,7 +112,7 @@ def _added(fn: Any) -> dict[str, Any]:
     return {k: {"default": v} for k, v in fn(plain).defaults.items() if k not in plain.defaults}
 
 
-def _print(known: list[dict[str, Any]], outer: list[dict[str, Any]]) -> None:
+def _print(known: list[dict[str, Any]], outer: list[dict[str, Any]], lang: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -118,42 +121,45 @@ def _print(known: list[dict[str, Any]], outer: list[dict[str, Any]]) -> None:
     shown: list[Any] = []
     for m in known:
         asks = f"asks {m['asks']}s" + (", complete" if m["complete"] else "")
-        shown.append(Text.assemble((m["name"], "bold"), "  ", (asks, "dim")))
-        shown.append(Padding(_about(m), (0, 0, 0, 4)))
-    shown.append(Text("\nAround a method, as in 'smooth(saliency)':", style="bold"))
+        shown.append(Text.assemble((m["name"], "bold"), "  ", (translated("shell", asks, lang), "dim")))
+        shown.append(Padding(_about(m, lang), (0, 0, 0, 4)))
+    shown.append(Text("\n" + translated("shell", "Around a method, as in 'smooth(saliency)':", lang), style="bold"))
     for c in outer:
         shown.append(Text(c["name"], style="bold"))
-        shown.append(Padding(_about(c), (0, 0, 0, 4)))
+        shown.append(Padding(_about(c, lang), (0, 0, 0, 4)))
     for name, theirs in families().items():
-        shown.append(Text(f"\nMethods of {name}, as in '{name}:{theirs[0]}':", style="bold"))
+        about = translated("shell", f"Methods of {name}, as in '{name}:{theirs[0]}':", lang)
+        shown.append(Text("\n" + about, style="bold"))
         shown.append(Padding(Text(", ".join(theirs)), (0, 0, 0, 4)))
-    shown.append(Text("\nComplete: the values sum to the score minus the baseline's score. Options stand with their "
-                       "defaults; none means chosen or without.", style="dim"))
+    about = translated("shell", "Complete: the values sum to the score minus the baseline's score. Options stand with "
+                       "their defaults; none means chosen or without.", lang)
+    shown.append(Text("\n" + about, style="dim"))
     output.show(*shown)
 
 
-def _chosen(model: str, chosen: dict[str, Any]) -> list[Any]:
+def _chosen(model: str, chosen: dict[str, Any], lang: str) -> list[Any]:
     """What is chosen for a model, with the reasons."""
     from rich.table import Table
     from rich.text import Text
 
-    lines = [("method", f"{chosen['method'] or '?'}: {chosen['why']}")]
+    colon = "：" if lang == "zh" else ": "
+    lines = [("method", f"{chosen['method'] or '?'}{colon}{translated('choice', chosen['why'], lang)}")]
     if chosen.get("layer"):
-        lines.append(("layer", f"{chosen['layer']}: {chosen['why_layer']}"))
+        lines.append(("layer", f"{chosen['layer']}{colon}{translated('choice', chosen['why_layer'], lang)}"))
     lines += [(k, str(chosen[k])) for k in ("features", "baseline") if chosen.get(k)]
     if chosen["labels"]:
         some = ", ".join(chosen["labels"][:10])
-        lines.append(("labels", f"{len(chosen['labels'])}: {some}" + ("…" if len(chosen["labels"]) > 10 else "")))
+        lines.append(("labels", f"{len(chosen['labels'])}{colon}{some}" + ("…" if len(chosen["labels"]) > 10 else "")))
     grid = Table.grid(padding=(0, 2))
     for name, text in lines:
-        grid.add_row(Text(name), Text(text))
-    return ["", Text(f"{model}: task {chosen['task']}", style="bold"), grid]
+        grid.add_row(Text(translated("shell", name, lang)), Text(text))
+    return ["", Text(translated("shell", f"{model}: task {chosen['task']}", lang), style="bold"), grid]
 
 
-def _about(m: dict[str, Any]) -> Any:
+def _about(m: dict[str, Any], lang: str) -> Any:
     from rich.text import Text
 
-    text = Text(m["summary"])
+    text = Text(translated("summary", m["summary"], lang))
     options = "  ".join(f"--{k.replace('_', '-')} {_shown(o['default'])}" for k, o in m["options"].items())
     for line in (options, m.get("paper")):
         if line:

@@ -6,12 +6,16 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.languages.choice import LANGUAGES, spoken
+from pellucid.languages.marks import visible
+from pellucid.languages.sentences import translated
 from pellucid.words.errors import BudgetError, OptionError, PellucidError
 
 if TYPE_CHECKING:
@@ -35,9 +39,22 @@ def code_of(error: PellucidError) -> int:
 
 def language(lang: str) -> str:
     """The language, or an error before any work is done."""
-    if lang not in ("en", "zh"):
+    if lang not in LANGUAGES:
         raise OptionError("option.lang", f"--lang {lang}", "en or zh", "choose one of the two")
     return lang
+
+
+def asked(args: Sequence[str]) -> str:
+    """The language that errors are told in: that of --lang, else of the environment."""
+    flags = [b for a, b in pairwise(args) if a == "--lang"] + [
+        a.partition("=")[2] for a in args if a.startswith("--lang=")]
+    return flags[-1] if flags and flags[-1] in LANGUAGES else spoken()
+
+
+def wrote(places: Iterable[object], lang: str) -> None:
+    """One line for each file that was written."""
+    for place in places:
+        say(translated("shell", f"wrote {place}", lang))
 
 
 def say(text: str = "") -> None:
@@ -79,17 +96,16 @@ def width() -> int:
         return 80
 
 
-def complain(error: PellucidError, where: str = "") -> None:
+def complain(error: PellucidError, where: str = "", lang: str = "en") -> None:
     """Found, expected and what to do, one line each, on standard error."""
-    from pellucid.views.writing import visible
-
+    found, expected, do = map(visible, error.told(lang))
+    names = ("实际  ", "应为  ", "建议  ") if lang == "zh" else ("found     ", "expected  ", "do this   ")
     strong, dim, plain = ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") if _coloured() else ("", "", "")
     lead = f"{visible(where)}: " if where else ""
     sys.stdout.flush()
     sys.stderr.write(
-        f"{strong}found{plain}     {lead}{visible(error.found)}  {dim}[{error.code}]{plain}\n"
-        f"expected  {visible(error.expected)}\n"
-        f"do this   {visible(error.do)}\n")
+        f"{strong}{names[0]}{plain}{lead}{found}  {dim}[{error.code}]{plain}\n"
+        f"{names[1]}{expected}\n{names[2]}{do}\n")
 
 
 def _coloured() -> bool:
@@ -97,16 +113,17 @@ def _coloured() -> bool:
 
 
 @contextmanager
-def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress(what: str, quiet: bool, lang: str = "en") -> Iterator[Callable[[int, int], None] | None]:
     """A counter of answered rows on standard error, where that is a terminal; None otherwise."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
 
-    console = Console(stderr=True)
+    console, what = Console(stderr=True), translated("shell", what, lang)
     with console.status(what) as status:
-        yield lambda rows, asked: status.update(f"{what} · {rows} of {asked} rows answered")
+        yield lambda rows, asked: status.update(
+            f"{what} · {translated('shell', f'{rows} of {asked} rows answered', lang)}")
 
 
 def as_dict(e: Explanation) -> dict[str, Any]:

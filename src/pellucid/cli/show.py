@@ -12,7 +12,7 @@ from pellucid.cli import output
 def show(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file that `pellucid explain` or save() wrote.")],
     out: Annotated[list[str] | None, typer.Option("--out", "-o", metavar="FILE",
-                   help="Write .html, .svg, .txt or .json instead of printing.")] = None,
+                   help="Write .html, .pdf, .svg, .txt or .json instead of printing.")] = None,
     json: output.Json = False,
     lang: output.Lang = "en",
 ) -> int:
@@ -30,5 +30,5 @@ def show(
     for place in places:
         writing.write([found], place, lang=lang, keep_input=True)
         if not json:
-            output.say(f"wrote {place}")
+            output.wrote([place], lang)
     return output.FINDING if found.verdict.status == "fail" else output.FINE

@@ -11,13 +11,13 @@ from pellucid.cli import output
 if TYPE_CHECKING:
     from pellucid.words.watch import Training
 
-ENDINGS = (".html", ".svg", ".txt", ".json")
+ENDINGS = (".html", ".pdf", ".svg", ".txt", ".json")
 
 
 def watch(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A folder that pellucid.watch() wrote or is writing.")],
     out: Annotated[list[str] | None, typer.Option("--out", "-o", metavar="FILE",
-                   help="Write .html, .svg, .txt or .json instead of printing.")] = None,
+                   help="Write .html, .pdf, .svg, .txt or .json instead of printing.")] = None,
     json: output.Json = False,
     lang: output.Lang = "en",
 ) -> int:
@@ -35,7 +35,7 @@ def watch(
     for place in places:
         _write(found, place, lang)
         if not json:
-            output.say(f"wrote {place}")
+            output.wrote([place], lang)
     return output.FINDING if found.verdict.status == "fail" else output.FINE
 
 
@@ -55,7 +55,7 @@ def _write(found: Training, place: Any, lang: str) -> None:
     from pellucid.store import atomic
 
     kind = place.suffix.lower()
-    if kind == ".html":
+    if kind in (".html", ".pdf"):
         from pellucid.views.training import title
 
         report([found], place, title=title(found, lang), lang=lang)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pellucid.cli import output
 from pellucid.words.errors import FileError, OptionError, nearest
 
-if TYPE_CHECKING:
-    from pellucid.words.explanation import Explanation
-
-ENDINGS = (".html", ".svg", ".pellucid", ".txt", ".json")
+ENDINGS = (".html", ".pdf", ".svg", ".pellucid", ".txt", ".json")
+PAGES = (".html", ".pdf")
+"""Reports, which hold several."""
 SINGLE = (".svg", ".pellucid")
 
 
@@ -33,17 +32,18 @@ def check_count(places: Sequence[Path], count: int) -> None:
     for place in places if count > 1 else ():
         if place.suffix.lower() in SINGLE:
             raise OptionError("out.several", f"{count} explanations for one {place.suffix.lower()} file",
-                              "one explanation", "write .html or .json, or choose one --method and one --row")
+                              "one explanation", "write .html, .pdf or .json, or choose one --method and one --row")
 
 
-def write(found: Sequence[Explanation], place: Path, *, lang: str, title: str = "", keep_input: bool = False) -> Path:
-    """Write explanations to one file whose name says how."""
+def write(found: Sequence[Any], place: Path, *, lang: str, title: str = "", keep_input: bool = False,
+          **page: Any) -> Path:
+    """Write explanations to one file whose name says how; `page` are options of a report."""
     from pellucid.report.page import report
     from pellucid.store import atomic
 
     kind = place.suffix.lower()
-    if kind == ".html":
-        return report(found, place, title=title, lang=lang)
+    if kind in PAGES:
+        return report(found, place, title=title, lang=lang, **page)
     if kind == ".svg":
         return atomic.write(place, found[0].svg(lang=lang).encode())
     if kind == ".pellucid":
@@ -61,7 +61,7 @@ def write_drawn(items: Sequence[Any], place: Path, made: Any, *, lang: str, titl
     from pellucid.store import atomic
 
     kind = place.suffix.lower()
-    if kind == ".html":
+    if kind in PAGES:
         return report(items, place, title=title, lang=lang)
     content = (items[-1].svg(lang=lang) if kind == ".svg" else output.as_text(made) + "\n" if kind == ".json"
                else "\n".join(i.text(lang=lang) for i in items))

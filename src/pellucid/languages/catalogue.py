@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pellucid.languages.choice import LANGUAGES, chosen
+from pellucid.languages.filling import filled
 from pellucid.languages.marks import isolate, visible
 from pellucid.languages.names import DETAILS, METHODS, METRICS
+from pellucid.languages.sentences import translated
 from pellucid.languages.strings.concepts import CONCEPTS
 from pellucid.languages.strings.drawings import DRAWINGS
 from pellucid.languages.strings.judging import JUDGING
@@ -26,10 +28,13 @@ class Phrase(str):
 def say(lang: str | None, key: str, /, **data: object) -> str:
     """The string in a language; what is filled in is made visible and keeps its own direction.
 
-    A `Phrase` was made visible before and goes in as it is.
+    A `Phrase` was made visible before and goes in as it is; a `target` is said in the language where it is no label.
     """
-    return CATALOGUE[key][LANGUAGES.index(chosen(lang))].format(
-        **{k: v if isinstance(v, Phrase) else isolate(str(v)) for k, v in data.items()})
+    lang = chosen(lang)
+    if "target" in data:
+        data["target"] = translated("target", str(data["target"]), lang)
+    return filled(CATALOGUE[key][LANGUAGES.index(lang)],
+                  {k: v if isinstance(v, Phrase) else isolate(str(v)) for k, v in data.items()})
 
 
 def method_name(name: str, lang: str | None) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from pellucid.languages.choice import chosen
+from pellucid.languages.filling import filled
 
 AREAS = ("files", "help", "inputs", "judging", "layers", "methods", "models", "notes", "options", "summaries",
          "targets")
@@ -21,11 +22,17 @@ AREAS = ("files", "help", "inputs", "judging", "layers", "methods", "models", "n
 
 GOES_ON = ("inputs", "models")
 
-LISTS = ((", ", "、"), (" or ", " 或 "), (" and ", " 和 "))
+LISTS = (("; ", "；"), (", ", "、"), (" or ", " 或 "), (" and ", " 和 "))
 """What stands between the members of a list, longest lists first."""
 
 BETWEEN = "; expected "
 """What stands between an error's first two parts where a finding says both."""
+
+QUOTING = ("compare.left_out", "input.empty")
+"""Codes whose sentences quote those of other errors."""
+
+ASIDE, DEFINITE = ("help", "target", "summary", "shell", "price", "note", "choice", "twin", "doctor", "*"), 8
+"""What no error says; and how many letters of a quoted sentence must be a wording's own."""
 
 LONGEST, DEEP = 4000, 5
 """Longer texts are nobody's sentence; phrases stand in phrases so deep."""
@@ -81,7 +88,7 @@ class Wordings:
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         made = [template(english, told) for english, told in pairs]
-        self.whole = {t.pieces[0]: t.told.replace("{{", "{").replace("}}", "}") for t in made if not t.holes}
+        self.whole = {t.pieces[0]: t.told for t in made if not t.holes}
         self.open = sorted((t for t in made if t.holes), key=lambda t: -sum(map(len, t.pieces)))
 
     def found(self, text: str) -> tuple[str, dict[int, str]] | None:
@@ -106,7 +113,7 @@ def sentences() -> Mapping[str, Pairs]:
 
 @cache
 def _said(code: str) -> Wordings | None:
-    pairs = sentences().get(code) or sentences().get(f"{code.partition('.')[0]}.*")
+    pairs = (*sentences().get(code, ()), *sentences().get(f"{code.partition('.')[0]}.*", ()))
     return Wordings(pairs) if pairs else None
 
 
@@ -137,59 +144,64 @@ def _translated(code: str, english: str) -> str:
         return _filled(code, found, DEEP)
     found = anyone.found(english) if anyone is not None else None
     if found is not None:  # an error's parts, put together anew by whoever caught it
-        return filled(found[0], [_translated(code, part) for _, part in sorted(found[1].items())])
+        return filled(found[0], {str(i): _translated(code, part) for i, part in found[1].items()})
     return _phrase(code, english, DEEP)
 
 
 def _filled(code: str, found: tuple[str, dict[int, str]], depth: int) -> str:
     """The Chinese of a template with what fills its holes, each part translated where it is a phrase."""
-    return filled(found[0], [_phrase(code, part, depth) for _, part in sorted(found[1].items())])
-
-
-def filled(told: str, parts: Sequence[str]) -> str:
-    """A Chinese template with its holes filled; the blank that stands beside a name goes where it is Chinese itself."""
-    if not parts:
-        return told
-    made = ""
-    for piece in re.split(r"(\{\d+\}|\{\{|\}\})", told):
-        hole = re.fullmatch(r"\{(\d+)\}", piece)
-        piece = parts[int(hole[1])] if hole else piece[0] if piece in ("{{", "}}") else piece
-        if made.endswith(" ") and _wide(made[-2:-1]) and _wide(piece[:1]):
-            made = made[:-1]
-        made += piece[1:] if piece[:1] == " " and _wide(made[-1:]) and _wide(piece[1:2]) else piece
-    return made
-
-
-def _wide(char: str) -> bool:
-    return "\u4e00" <= char <= "\u9fff"
+    return filled(found[0], {str(i): _phrase(code, part, depth) for i, part in found[1].items()})
 
 
 def _phrase(code: str, text: str, depth: int) -> str:
     """What fills a hole: a phrase, or a list of phrases or of quoted names; names and numbers stay."""
     if not text or depth == 0:
         return text
-    for between, theirs in LISTS:
-        members = text.split(between)
-        said = [_phrase(code, one, depth - 1) for one in members] if len(members) > 1 else []
+    lists = [(theirs, members, [_phrase(code, one, depth - 1) for one in members])
+             for between, theirs in LISTS if len(members := _members(text, between)) > 1]
+    for theirs, members, said in lists:
         quoted = all(re.fullmatch(r"'[^']*'", one) for one in members)
-        if said and (quoted or all(one != was for one, was in zip(said, members, strict=True))):
+        if quoted or all(one != was for one, was in zip(said, members, strict=True)):
             return theirs.join(said)
     for known in _phrases(code):
         found = known.found(text)
         if found is not None:
             return _filled(code, found, depth - 1)
-    for between, theirs in LISTS:
-        members = text.split(between)
-        said = [_phrase(code, one, depth - 1) for one in members] if len(members) > 1 else []
-        if said != members and said:
+    for theirs, members, said in lists:
+        if said != members:
             return theirs.join(said)
-    return text
+    return _quoted(text) if code in QUOTING else text
+
+
+def _quoted(text: str) -> str:
+    """An error's sentence inside another's, behind a name or by itself: as the most definite wording of any code."""
+    name, colon, sentence = text.rpartition(": ")
+    best, sure = text, DEFINITE
+    for lead, rest in (("", text), (f"{name}：", sentence)) if colon else (("", text),):
+        for code in sentences():
+            known = None if code in ASIDE else _said(code)
+            found = known.found(rest) if known is not None else None
+            length = len(rest) - sum(map(len, found[1].values())) if found is not None else 0
+            if found is not None and length > sure:
+                best, sure = lead + _filled(code, found, DEEP), length
+    return best
+
+
+def _members(text: str, between: str) -> list[str]:
+    """The members of a list; what stands in brackets is one."""
+    found = list[str]()
+    for part in text.split(between):
+        if found and found[-1].count("(") > found[-1].count(")"):
+            found[-1] += between + part
+        else:
+            found.append(part)
+    return found
 
 
 def plain(english: str) -> bool:
     """Whether a template holds no word: names given a value, numbers and signs are the same in any language."""
     bare = re.sub(r"[\w.]+=(?=\{\d+\})", " ", english)
-    return not re.search(r"[A-Za-z]{2,}", re.sub(r"\{\d+\}", " ", bare))
+    return not re.search(r"[A-Za-z]{2,}|^a\b", re.sub(r"\{\d+\}", " ", bare))
 
 
 def wordings() -> Iterator[tuple[str, str, str]]:

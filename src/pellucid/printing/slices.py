@@ -14,6 +14,8 @@ from pellucid.printing import press
 
 LEAST = 0.72
 """A drawing that fits a page at this share of its size or more is made smaller; a taller one is cut."""
+WIDE = 0.8
+"""An empty band of this share of the widest is wide."""
 FINE = 0.5
 """Pixels for each unit when looking for places to cut."""
 
@@ -37,27 +39,29 @@ def sliced(svg: str, across: float, down: float) -> list[tuple[str, float]]:
 
 
 def _cuts(svg: str, width: float, height: float, tall: float) -> list[float]:
-    """Where to cut so that no slice is taller than `tall`: in the widest empty band of its last third."""
+    """Where to cut so that no slice is taller than `tall`: in a wide empty band of its second half, as low as may be."""
     busy = _busy(svg, width, height)
     ends, top = list[float](), 0.0
     while height - top > tall:
-        first, last = int((top + tall * 0.6) * FINE), int((top + tall) * FINE)
+        first, last = int((top + tall * 0.5) * FINE), int((top + tall) * FINE)
         top = _band(busy, first, min(last, len(busy) - 1)) / FINE
         ends.append(top)
     return [*ends, height]
 
 
 def _band(busy: np.ndarray[Any, Any], first: int, last: int) -> int:
-    """The middle of the widest run of empty rows; of the calmest row where there is none."""
-    best, length, start = first + int(np.argmin(busy[first:last + 1])), 0, -1
+    """The middle of the lowest of the wide runs of empty rows; the calmest row where there is none."""
+    runs, start = list[tuple[int, int]](), -1
     for row in range(first, last + 2):
         if row <= last and not busy[row]:
             start = row if start < 0 else start
-            continue
-        if start >= 0 and row - start >= length:
-            best, length = (start + row) // 2, row - start
-        start = -1
-    return max(best, 1)
+        elif start >= 0:
+            runs.append((row - start, (start + row) // 2))
+            start = -1
+    if not runs:
+        return max(first + int(np.argmin(busy[first:last + 1])), 1)
+    widest = max(length for length, _ in runs)
+    return max(middle for length, middle in runs if length >= WIDE * widest)
 
 
 def _busy(svg: str, width: float, height: float) -> np.ndarray[Any, Any]:

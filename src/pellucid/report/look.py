@@ -24,9 +24,11 @@ a:focus-visible{{outline:2px solid var(--neg);outline-offset:3px;border-radius:3
 .unseen{{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}}
 .soft{{color:var(--soft)}}
 .lead{{font-size:18px}}
+.logo{{display:block;max-height:52px;max-width:260px;margin:0 0 28px;background:#fff;border-radius:6px}}
+.scroll{{overflow-x:auto}}
 .note{{border-left:3px solid var(--warn);padding-left:14px;color:var(--soft);font-size:15px}}
 section{{margin:64px 0}}
-article{{margin:72px 0}}
+article{{margin:72px 0;content-visibility:auto;contain-intrinsic-size:auto 1500px}}
 .hurry{{background:var(--ground);border:1px solid var(--rule);border-radius:12px;padding:26px 28px;margin:36px 0}}
 .hurry h2{{font-size:19px;margin-bottom:10px}}
 .hurry ul,nav ol{{margin:0;padding:0;list-style:none}}
@@ -44,6 +46,7 @@ figure>svg{{display:block;width:100%;height:auto}}
 figure>svg.small{{display:none}}
 .facts{{columns:3 270px;column-gap:44px}}
 .facts>div{{break-inside:avoid;margin-bottom:28px}}
+.facts>.broad{{column-span:all}}
 .facts p{{font-size:14.5px}}
 .facts table+p,.facts dl+p{{margin-top:10px;font-size:13px}}
 .side{{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px;align-items:start}}
@@ -60,7 +63,7 @@ dl{{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:3px 18
 dt{{color:var(--soft);max-width:22ch;overflow-wrap:anywhere}}
 dd{{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}}
 footer{{color:var(--soft);font-size:14px;padding-bottom:64px}}
-.hurry .pass{{stroke:var(--pass)}}.hurry .warn{{stroke:var(--warn)}}.hurry .fail{{stroke:var(--fail)}}
+.hurry .pass{{stroke:var(--pass)}}.hurry .warn{{stroke:var(--warn)}}.hurry .fail{{stroke:var(--fail)}}.hurry .none{{stroke:var(--soft)}}
 .hurry path{{fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}}
 @media (max-width:900px){{.side{{grid-template-columns:minmax(0,1fr)}}}}
 @media (max-width:620px){{
@@ -78,7 +81,7 @@ header{{padding-top:0}}
 main,header,footer{{max-width:none;padding:0}}
 figure,table,.facts>div,.hurry li{{break-inside:avoid}}
 h2,h3,h4{{break-after:avoid}}
-article{{break-inside:avoid-page;margin:28pt 0}}
+article{{content-visibility:visible;break-inside:avoid-page;margin:28pt 0}}
 figure>svg.small{{display:none}}
 figure>svg.large{{display:block}}
 *{{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

@@ -1,157 +1,183 @@
-"""A report: what was found, in one self-contained HTML page, for a reader in a hurry and for an auditor."""
+"""A report: what was found, in one self-contained file, for a reader in a hurry and for an auditor."""
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from pellucid.report import judged
-from pellucid.report.facts import facts
+from pellucid.report import live
+from pellucid.report.compose import Part, document
+from pellucid.report.document import Block, Document, Entry, Grid, Group, Lines, Logo, Pairs, Run, Section
 from pellucid.report.look import SHEET
-from pellucid.report.training import section as watched
 from pellucid.store import atomic
-from pellucid.views import story
 from pellucid.views.frame import SHAPES
 from pellucid.views.svg import Element, Markup, el, style
-from pellucid.views.training import title as training_title
 from pellucid.views.words import say
-from pellucid.views.writing import visible
-from pellucid.words.comparison import Comparison
 from pellucid.words.errors import OptionError
-from pellucid.words.evaluation import Evaluation
-from pellucid.words.explanation import Explanation
-from pellucid.words.watch import Training
+
+__all__ = ["POLICY", "Part", "Section", "page", "report"]
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 WIDE, HALF, NARROW = 760, 520, 360
 
-Item = Explanation | Evaluation | Comparison
-"""What stands on the page with a drawing and a verdict of its own."""
+_NUMBERS = re.compile(r' data-[\w-]+="[^"]*"')
+_NEUTRAL = "M9 0a9 9 0 1 0 .001 0z"
 
 
-@dataclass(frozen=True, eq=False)
-class Section:
-    """A part of a report: a title, a text (paragraphs between blank lines), explanations or what was found of them.
+def page(items: Part | Iterable[Part], *, title: str = "", lang: str | None = None, notes: str = "",
+         template: str = "", logo: str | bytes | os.PathLike[str] | None = None) -> str:
+    """One HTML page that needs nothing from outside.
 
-    `side_by_side` lays the items in two columns where the window is wide enough.
+    Options and errors as for `report`.
     """
-
-    title: str
-    text: str = ""
-    items: Sequence[Item] = ()
-    side_by_side: bool = False
+    return written(document(items, widths=(WIDE, HALF), title=title, lang=lang, notes=notes, template=template,
+                            logo=logo))
 
 
-Part = Item | Section | Training
+def report(items: Part | Iterable[Part], path: str | os.PathLike[str], *, title: str = "", lang: str | None = None,
+           notes: str = "", template: str = "", logo: str | bytes | os.PathLike[str] | None = None) -> Path:
+    """Write a report of whatever has a drawing to a file ending in .html or .pdf; it is there whole or not at all.
+
+    `items` are what explain(), evaluate(), compare(), look() and the others return, or a `Section` of such. `title`
+    and `notes` (paragraphs between blank lines) are the owner's words, `logo` the path or the bytes of a picture.
+    `template` orders and introduces the parts: "prediction", "methods", "models", "audit" or "training"; chosen by
+    what the items are if left out, and without effect on the order where there are sections. Raises `report.format`,
+    `report.item`, `report.template`, `logo.unreadable`, `logo.kind`, `logo.large`, `option.lang`, `file.unwritable`;
+    for PDF also `extra.pdf` and `font.missing`.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in (".html", ".htm"):
+        made = page(items, title=title, lang=lang, notes=notes, template=template, logo=logo).encode("utf-8")
+    elif suffix == ".pdf":
+        from pellucid.report.paper import paper
+
+        made = paper(items, title=title, lang=lang, notes=notes, template=template, logo=logo)
+    else:
+        raise OptionError("report.format", repr(suffix), "'.html' or '.pdf'",
+                          "give the file a name ending in .html or .pdf")
+    return atomic.write(path, made)
 
 
-def page(items: Part | Iterable[Part], *, title: str = "", lang: str = "en", notes: str = "") -> str:
-    """One HTML page that needs nothing from outside and runs no script."""
-    parts = [items] if isinstance(items, Part) else list(items)
-    for part in parts:
-        if not isinstance(part, Part):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OptionError("report.item", f"a {type(part).__name__}",
-                              "explanations, evaluations, comparisons, sections and trainings",
-                              "pass what explain(), evaluate() or compare() returned, or a Section of such")
-    title = title or say(lang, "report")
-    shown = list(explanations(parts))
+def written(doc: Document) -> str:
+    """A report as HTML."""
+    lang, several = doc.lang, len(doc.parts) > 1
     main = el("main")
-    if shown:
-        main.add(hurry(shown, lang))
-    if len(parts) > 1:
-        main.add(contents(parts, lang))
-    count = 0
-    for i, part in enumerate(parts):
-        if isinstance(part, Item):
-            count += 1
-            main.add(article(part, f"e{count}", 2, WIDE, lang, id=f"s{i + 1}"))
-            continue
-        if isinstance(part, Training):
-            main.add(watched(part, f"t{i + 1}", (WIDE, NARROW), lang, f"s{i + 1}"))
-            continue
-        section = el("section", el("h2", visible(part.title, 400)), *paragraphs(part.text), id=f"s{i + 1}")
-        beside = el("div", class_="side" if part.side_by_side and len(part.items) > 1 else None)
-        for e in part.items:
-            count += 1
-            beside.add(article(e, f"e{count}", 3, HALF if beside.attributes["class_"] else WIDE, lang))
-        main.add(section.add(beside))
-    head = el("head", el("meta", charset="utf-8"), el("meta", http_equiv="Content-Security-Policy", content=POLICY),
+    if doc.entries:
+        main.add(_hurry(doc))
+    if doc.overview is not None:
+        main.add(el("section", el("h2", say(lang, "overview")), _grid(doc.overview), class_="over"))
+    if several:
+        main.add(_contents(doc))
+    for i, part in enumerate(doc.parts):
+        main.add(_article(part, 2, lang, f"s{i + 1}") if isinstance(part, Entry) else _section(part, lang, f"s{i + 1}"))
+    script, hashed = live.script()
+    policy = POLICY + (f"; script-src '{hashed}'" if hashed else "")
+    head = el("head", el("meta", charset="utf-8"), el("meta", http_equiv="Content-Security-Policy", content=policy),
               el("meta", name="viewport", content="width=device-width, initial-scale=1"),
               el("meta", name="color-scheme", content="light dark"),
-              el("meta", name="referrer", content="no-referrer"), el("title", visible(title, 400)), style(SHEET))
-    header = el("header", el("h1", visible(title, 400)),
-                el("p", say(lang, "embeds"), class_="note") if any(embeds(e) for e in shown) else None,
-                *paragraphs(notes, "lead"))
-    made = say(lang, "made one" if len(shown) == 1 else "made", n=len(shown)) if shown else "Pellucid"
-    footer = el("footer", el("p", made))
-    return "<!doctype html>\n" + el("html", head, el("body", header, main, footer),
+              el("meta", name="referrer", content="no-referrer"), el("title", doc.title), style(SHEET))
+    header = el("header", _logo(doc.logo) if doc.logo else None, el("h1", doc.title),
+                el("p", say(lang, "embeds"), class_="note") if doc.embeds else None,
+                *(el("p", text, class_="lead") for text in doc.notes),
+                el("p", doc.lead, class_="soft") if doc.lead else None)
+    footer = el("footer", el("p", doc.made))
+    return "<!doctype html>\n" + el("html", head, el("body", header, main, footer, script),
                                     lang="zh-Hans" if lang == "zh" else lang).markup() + "\n"
 
 
-def report(items: Part | Iterable[Part], path: str | os.PathLike[str], *, title: str = "", lang: str = "en",
-           notes: str = "") -> Path:
-    """Write the page to a file ending in .html; the file is there whole or not at all."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".html", ".htm"):
-        do = "write the .html page and print it to PDF" if suffix == ".pdf" else "give the file a name ending in .html"
-        raise OptionError("report.format", repr(suffix), "'.html'", do)
-    return atomic.write(path, page(items, title=title, lang=lang, notes=notes).encode("utf-8"))
+def _logo(logo: Logo) -> Element:
+    """As a picture: what a browser shows so runs no script and fetches nothing, whatever is in it."""
+    data = base64.b64encode(logo.content).decode("ascii")
+    return el("img", src=f"data:{logo.media};base64,{data}", alt="", class_="logo")
 
 
-def explanations(parts: Iterable[Part]) -> Iterator[Item]:
-    """Every explanation, evaluation and comparison in the order of the page."""
-    for part in parts:
-        yield from [part] if isinstance(part, Item) else part.items if isinstance(part, Section) else ()
-
-
-def embeds(item: Item) -> bool:
-    """Whether its drawing holds the input."""
-    if isinstance(item, Comparison):
-        return any(embeds(e) for e in item.explanations.values())
-    return isinstance(item, Explanation) and item.shown is not None
-
-
-def asked(item: Item, lang: str) -> str:
-    """The question that an item answers."""
-    return say(lang, "why", target=item.target) if isinstance(item, Explanation) else judged.title(item, lang)
-
-
-def paragraphs(text: str, kind: str | None = None) -> list[Element]:
-    """A text cut at its blank lines."""
-    return [el("p", visible(" ".join(p.split()), 5000), class_=kind) for p in text.split("\n\n") if p.strip()]
-
-
-def hurry(shown: list[Item], lang: str) -> Element:
-    """One sentence for each item, with its verdict."""
+def _hurry(doc: Document) -> Element:
+    """One sentence for each entry, with its verdict."""
     made = el("ul")
-    for i, e in enumerate(shown):
-        status = e.verdict.status
-        icon = el("svg", el("path", d=SHAPES[status], class_=status), viewBox="0 0 18 18", role="img",
-                  aria_label=say(lang, status))
-        told = el("a", story.sentence(e, lang) if isinstance(e, Explanation) else asked(e, lang), href=f"#e{i + 1}")
-        made.add(el("li", icon, el("div", told, el("span", story.verdict(e, lang, 1)[0], class_="more"))))
-    return el("section", el("h2", say(lang, "in a hurry")), made, class_="hurry")
+    for entry in doc.entries:
+        shape = SHAPES.get(entry.status, _NEUTRAL)
+        word = say(doc.lang, entry.status or "no verdict")
+        icon = el("svg", el("path", d=shape, class_=entry.status or "none"), viewBox="0 0 18 18", role="img",
+                  aria_label=word)
+        told = el("a", entry.sentence, href=f"#{entry.id}")
+        made.add(el("li", icon, el("div", told, el("span", entry.verdict, class_="more"))))
+    return el("section", el("h2", say(doc.lang, "in a hurry")), made, class_="hurry")
 
 
-def contents(parts: Sequence[Part], lang: str) -> Element:
+def _contents(doc: Document) -> Element:
     """Links to the parts."""
     made = el("ol")
-    for i, part in enumerate(parts):
-        name = (asked(part, lang) if isinstance(part, Item)
-                else training_title(part, lang) if isinstance(part, Training) else visible(part.title, 400))
+    for i, part in enumerate(doc.parts):
+        name = part.question if isinstance(part, Entry) else part.title
         made.add(el("li", el("a", name, href=f"#s{i + 1}")))
-    return el("nav", el("h2", say(lang, "contents")), made, aria_label=say(lang, "contents"))
+    return el("nav", el("h2", say(doc.lang, "contents")), made, aria_label=say(doc.lang, "contents"))
 
 
-def article(e: Item, name: str, level: int, width: float, lang: str, id: str | None = None) -> Element:
-    """One item: the drawing for wide and for narrow windows, and the facts."""
-    figure = el("figure")
-    for kind, size in (("large", width), ("small", NARROW)):
-        more = {"numbers": kind == "large"} if isinstance(e, Explanation) else {}
-        drawn = e.svg(lang=lang, width=size, id=f"{name}-{kind}", **more)
-        figure.add(Markup(drawn.replace("<svg ", f'<svg class="{kind}" ', 1)))
-    return el("article", el("span", id=id) if id else None,
-              el(f"h{level}", asked(e, lang), class_="unseen"), figure,
-              facts(e, lang, level + 1) if isinstance(e, Explanation) else judged.facts(e, lang, level + 1), id=name)
+def _section(group: Group, lang: str, id: str) -> Element:
+    beside = el("div", *(_article(e, 3, lang) for e in group.entries), class_="side" if group.beside else None)
+    return el("section", el("h2", group.title), *(el("p", text) for text in group.paragraphs), beside, id=id)
+
+
+def _article(entry: Entry, level: int, lang: str, id: str | None = None) -> Element:
+    """One entry: the drawing for wide and for narrow windows, and the facts."""
+    small = entry.item.svg(lang=lang, width=NARROW, id=f"{entry.id}-small")
+    figure = el("figure", _classed(entry.svg, "large"), _classed(_NUMBERS.sub("", small), "small"))
+    return el("article", el("span", id=id) if id else None, el(f"h{level}", entry.question, class_="unseen"), figure,
+              el("div", *(_block(b, level + 1) for b in entry.blocks), class_="facts"), id=entry.id)
+
+
+def _classed(svg: str, kind: str) -> Markup:
+    return Markup(svg.replace("<svg ", f'<svg class="{kind}" ', 1))
+
+
+def _block(block: Block, level: int) -> Element:
+    broad = any(isinstance(part, Grid) and len(part.heads) > 3 for part in block.parts)
+    made = el("div", el(f"h{level}", block.title), class_="broad" if broad else None)
+    for part in block.parts:
+        made.add(*(_lines(part) if isinstance(part, Lines) else [_pairs(part)] if isinstance(part, Pairs)
+                   else [_grid(part)]))
+    return made
+
+
+def _lines(lines: Lines) -> list[Element]:
+    made = list[Element]()
+    for runs in lines.paragraphs:
+        whole = "soft" if all(kind == "soft" for _, kind in runs) else None
+        made.append(el("p", *(_run(run, whole) for run in runs), class_=whole))
+    return made
+
+
+def _run(run: Run, whole: str | None) -> Element | str:
+    text, kind = run
+    if text == "\n":
+        return el("br")
+    if kind == "strong":
+        return el("strong", text)
+    return el("span", text, class_=kind) if kind and kind != whole else text
+
+
+def _pairs(pairs: Pairs) -> Element:
+    """Names and values in two columns."""
+    made = el("dl")
+    for name, value in pairs.pairs:
+        made.add(el("dt", name), el("dd", value))
+    return made
+
+
+def _grid(grid: Grid) -> Element:
+    def kind(column: int, *more: str) -> str | None:
+        return " ".join([*(["n"] if column >= grid.numbers else []), *more]) or None
+
+    head = el("tr", *(el("th", h, scope="col", class_=kind(k)) for k, h in enumerate(grid.heads)))
+    body = el("tbody", *(_row(row, kind) for row in grid.rows))
+    if grid.rest:
+        body.add(_row(grid.rest, lambda column: kind(column, "soft")))
+    return el("div", el("table", el("thead", head), body), class_="scroll" if len(grid.heads) > 3 else None)
+
+
+def _row(cells: Sequence[str], kind: Callable[[int], str | None]) -> Element:
+    return el("tr", *(el("td", cell, class_=kind(k)) if k else el("th", cell, scope="row", class_=kind(0))
+                      for k, cell in enumerate(cells)))

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from pellucid.views import faults, palette
+from pellucid.views import palette
 from pellucid.views.frame import SHAPES, Sheet, compact, line, lines, sheet_style
 from pellucid.views.heat import panel
 from pellucid.views.look import table
@@ -69,9 +69,7 @@ def sentences(findings: tuple[Finding, ...], lang: str) -> list[tuple[str, str]]
     """Each finding in the language, with what to do; that there is none where there is none."""
     if not findings:
         return [(say(lang, "no faults"), "")]
-    told = [faults.told(f.code, facts, lang) if (facts := getattr(f, "facts", None)) and f.code in faults.FAULTS
-            else (f.reason, f.do) for f in findings]
-    return [(visible(said, 900), visible(do, 600)) for said, do in told]
+    return [(visible(said, 900), visible(do, 600)) for said, do in (f.told(lang) for f in findings)]
 
 
 def _strip(c: Channels, sheet: Sheet, y: float) -> tuple[list[Element], float]:
@@ -110,5 +108,5 @@ def text(activity: Activity, *, lang: str = "en", width: int = 80) -> str:
         number(c.scale)] for c in activity.values()]
     out += ["", *table([heads, *rows], width)]
     for at, finding in activity.failed.items():
-        out += wrap(f"{say(lang, 'input')} {at + 1}: {finding.code}: {finding.reason}", width, columns)
+        out += wrap(f"{say(lang, 'input')} {at + 1}: {finding.code}: {finding.told(lang)[0]}", width, columns)
     return "\n".join(out) + "\n"

@@ -48,7 +48,8 @@ def _layer(look: Look, name: str, found: Array, sheet: Sheet, y: float, example:
         some = [Tile(laid.mean(0), sheet.say("mean of heads")),
                 *(Tile(h, sheet.say("head", n=k + 1)) for k, h in enumerate(laid))]
         nodes.append(line(sheet.say("class token"), x, y + 8, 11.5, "soft"))
-        made, y = tiles(some[: sheet.top + 1], float(laid.max()) or 1.0, x, y + 16, sheet.inner, least=84.0)
+        made, y = tiles(some[: sheet.top + 1], float(laid.max()) or 1.0, x, y + 16, sheet.inner, least=84.0,
+                        group=f"{visible(name, 80)} · {sheet.say('class token short')}")
         nodes += [*made, line(sheet.say("matrices"), x, y + 4, 11.5, "soft")]
         y += 12
     some = [Tile(heads.mean(0), sheet.say("mean of heads"))]
@@ -58,7 +59,8 @@ def _layer(look: Look, name: str, found: Array, sheet: Sheet, y: float, example:
         some += [Tile(h, sheet.say("head", n=k + 1), told[k]) for k, h in enumerate(heads)]
     else:
         some += [Tile(h, sheet.say("head", n=k + 1)) for k, h in enumerate(heads)]
-    made, y = tiles(some[: sheet.top + 1], float(np.percentile(heads, 99.5)) or 1.0, x, y, sheet.inner, least=96.0)
+    made, y = tiles(some[: sheet.top + 1], float(np.percentile(heads, 99.5)) or 1.0, x, y, sheet.inner, least=96.0,
+                    group=visible(name, 80))
     return [*nodes, *made], y
 
 
@@ -104,7 +106,7 @@ def _beside(look: Look, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     if painted:
         some = [Tile(grid / (np.abs(grid).max() or 1.0), method_name(name, sheet.lang)) for name, grid in
                 painted.items()]
-        made, y = tiles(some, 1.0, x, y + 2, sheet.inner, least=110.0)
+        made, y = tiles(some, 1.0, x, y + 2, sheet.inner, least=110.0, group=sheet.say("beside attention"))
         nodes += made
     for name, e in look.beside.items():
         if name not in painted:

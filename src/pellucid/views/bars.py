@@ -100,7 +100,7 @@ def bar(item: story.Item, name: str, figures: str, y: float, row: float, place: 
         a, b = sorted((place(0.0), place(item.value)))
         group.add(el("rect", x=a, y=middle - THICK / 2, width=max(b - a, 0.75), height=THICK, rx=2,
                      class_="pos" if item.value > 0 else "neg", fill_opacity=0.35 if item.open else None,
-                     data_bar=f"{item.value:.4g}"))
+                     data_bar=f"{item.value:.4g}", data_at=item.at))
         if item.half:
             a, b = place(item.value - item.half), place(item.value + item.half)
             caps = f"M{a:.2f} {middle - 4:.1f}v8M{b:.2f} {middle - 4:.1f}v8"

@@ -384,8 +384,8 @@ def text(compared: Comparison, *, lang: str = "en", width: int = 80) -> str:
     if len(c.contradictions) > MARKED:
         out.append("  " + say(lang, "more contradict", n=len(c.contradictions) - MARKED))
     for name, error in c.errors.items():
-        out += ["", *wrap(f"{say(lang, 'left out')}: {label(c, name, lang)}: {error.found}", width, columns),
-                *("  " + t for t in wrap(say(lang, "do", do=error.do), width - 2, columns))]
+        out += ["", *wrap(f"{say(lang, 'left out')}: {label(c, name, lang)}: {error.told(lang)[0]}", width, columns),
+                *("  " + t for t in wrap(say(lang, "do", do=error.told(lang)[2]), width - 2, columns))]
     return "\n".join(out) + "\n"
 
 

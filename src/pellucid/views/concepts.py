@@ -38,10 +38,10 @@ def remarks(findings: Sequence[Finding], sheet: Sheet, y: float) -> tuple[list[E
     """What a drawing has to say of itself, each with what to do."""
     nodes: list[Element] = []
     for f in findings:
-        made, y = lines(f"{f.code}: {f.reason}", sheet.margin, y + 14, 12, sheet.inner, f.level)
+        made, y = lines(f"{f.code}: {f.told(sheet.lang)[0]}", sheet.margin, y + 14, 12, sheet.inner, f.level)
         nodes += made
         if f.do:
-            made, y = lines(sheet.say("do", do=f.do), sheet.margin, y, 12, sheet.inner, "soft")
+            made, y = lines(sheet.say("do", do=f.told(sheet.lang)[1]), sheet.margin, y, 12, sheet.inner, "soft")
             nodes += made
         y -= 10
     return nodes, y
@@ -108,7 +108,7 @@ def text(concepts: Concepts, *, lang: str = "en", width: int = 80) -> str:
     out += ["", *table([heads, *rows], width), ""]
     for code in dict.fromkeys(f.code for t in concepts.values() for f in t.findings):
         found = [f for t in concepts.values() for f in t.findings if f.code == code]
-        out += wrap(f"{code}: {found[0].reason}", width, columns)
+        out += wrap(f"{code}: {found[0].told(lang)[0]}", width, columns)
         if len(found) > 1:
             out += wrap("  " + say(lang, "more findings", n=len(found) - 1), width, columns)
     return "\n".join(out).rstrip() + "\n"

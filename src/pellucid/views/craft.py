@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pellucid.views import story
 from pellucid.views.concepts import card, remarks, sheet_of
 from pellucid.views.frame import Sheet, line, lines
 from pellucid.views.grid import Tile, tiles
@@ -81,5 +82,5 @@ def text(craft: Craft, *, lang: str = "en", width: int = 80) -> str:
         bar = pad("█" * round(8 * max(p.importance, 0) / most), 8)
         out += wrap(f"{say(lang, 'part', n=p.number)}  {bar}  {_figures(p, lang)}", width, columns)
     for f in craft.findings:
-        out += ["", *wrap(f"{f.code}: {f.reason}. {say(lang, 'do', do=f.do)}", width, columns)]
+        out += ["", *wrap(story.remark(f, lang), width, columns)]
     return "\n".join(out).rstrip() + "\n"

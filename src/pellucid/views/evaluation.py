@@ -211,10 +211,11 @@ def missing(found: Mapping[str, Finding], sheet: Sheet, y: float, key: str) -> t
     y += 34
     for name, finding in found.items():
         label = metric_name(name, sheet.lang) if key == "not measured" else method_name(name, sheet.lang)
-        made, y = lines(label + sheet.say("colon") + visible(finding.reason, 300), sheet.margin, y, 12.5, sheet.inner)
+        seen, do = finding.told(sheet.lang)
+        made, y = lines(label + sheet.say("colon") + visible(seen, 300), sheet.margin, y, 12.5, sheet.inner)
         nodes += made
-        if finding.do:
-            made, y = lines(sheet.say("do", do=finding.do), sheet.margin, y, 12, sheet.inner, "soft")
+        if do:
+            made, y = lines(sheet.say("do", do=do), sheet.margin, y, 12, sheet.inner, "soft")
             nodes += made
         y += 4
     return nodes, y + 8
@@ -254,7 +255,9 @@ def text(evaluated: Evaluation, *, lang: str = "en", width: int = 80) -> str:
             continue
         out.append(f"{pad(name, left)}{pad(told, right, right=True)}  {first}")
         out += [" " * (left + right + 2) + t for t in more]
+    colon = say(lang, "colon")
     for name, finding in e.unfit.items():
-        out += wrap(f"{metric_name(name, lang)}: {say(lang, 'not measured')}: {finding.reason}", width, columns)
-        out += ["  " + t for t in wrap(say(lang, "do", do=finding.do), width - 2, columns)] if finding.do else []
+        seen, do = finding.told(lang)
+        out += wrap(f"{metric_name(name, lang)}{colon}{say(lang, 'not measured')}{colon}{seen}", width, columns)
+        out += ["  " + t for t in wrap(say(lang, "do", do=do), width - 2, columns)] if do else []
     return "\n".join(out) + "\n"

@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.views import heat, palette, story
 from pellucid.views.bars import told
 from pellucid.views.scale import scale_of
-from pellucid.views.words import method_name, say
+from pellucid.views.words import chosen, method_name, say
 from pellucid.views.writing import clip, number, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Explanation
@@ -24,7 +24,7 @@ CJK = set(FACES[2:])
 POINTS = 10.5
 
 
-def plot(explanation: Explanation, *, lang: str = "en", width: float = 7.2, top: int = 12) -> Figure:
+def plot(explanation: Explanation, *, lang: str | None = None, width: float = 7.2, top: int = 12) -> Figure:
     """A figure of its own, `width` inches wide; nothing is shown and no global state is touched.
 
     Needs matplotlib: `pip install "pellucid[plot]"`.
@@ -35,7 +35,7 @@ def plot(explanation: Explanation, *, lang: str = "en", width: float = 7.2, top:
         from matplotlib.figure import Figure
     except ImportError:
         raise OptionError("plot.missing", "no matplotlib", "matplotlib", 'pip install "pellucid[plot]"') from None
-    e = explanation
+    e, lang = explanation, chosen(lang)
     known = {f.name for f in font_manager.fontManager.ttflist}
     faces = [f for f in FACES if f in known] or ["sans-serif"]
     with matplotlib.rc_context({"font.family": faces, "axes.unicode_minus": True, "text.parse_math": False}):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.languages.sentences import translated
 from pellucid.views import palette, story
 from pellucid.views.scale import PERCENTILE, Scale, ticks
 from pellucid.views.svg import Element, Markup, el, style
@@ -120,7 +121,7 @@ def head(e: Explanation, sheet: Sheet) -> tuple[list[Element], float]:
     nodes.append(line(clip(method_name(e.method, sheet.lang), sheet.inner / 15), x, y, 13.5, "strong"))
     y += 19
     if e.summary:
-        made, y = lines(visible(e.summary, 600), x, y, 13, sheet.inner, "soft")
+        made, y = lines(visible(translated("summary", e.summary, sheet.lang), 600), x, y, 13, sheet.inner, "soft")
         nodes += made
     return nodes, y + 8
 
@@ -189,7 +190,8 @@ def whole(e: Explanation, sheet: Sheet, part: Part, theme: str, numbers: bool = 
     nodes, y = head(e, sheet)
     nodes.append(el("g", *part.nodes, transform=f"translate(0 {y:g})"))
     y += part.height + 26
-    told = [visible(n, 300) for n in e.shown.notes] if e.shown else []  # what was done to the input on the way
+    # what was done to the input on the way
+    told = [visible(translated("note", n, sheet.lang), 300) for n in e.shown.notes] if e.shown else []
     for note in [*part.notes, *told]:
         made, y = lines(note, sheet.margin, y, 11.5, sheet.inner, "soft")
         nodes += made
@@ -280,9 +282,9 @@ def scale_note(sheet: Sheet, scale: Scale) -> str:
 
 def error_notes(e: Explanation, sheet: Sheet) -> list[str]:
     """What the intervals mean and how many leave zero out."""
-    if not story.uncertain(e):
+    if e.error is None or not story.uncertain(e):
         return []
-    found = story.items(e, sheet.lang)
-    apart = sum(not i.open for i in found)
-    return [sheet.say("error"), sheet.say("apart", k=apart, n=len(found))]
+    values, errors = e.values.detach().cpu().double(), e.error.detach().cpu().double()
+    apart = int((~(values.abs() <= story.INTERVAL * errors)).sum())
+    return [sheet.say("error"), sheet.say("apart", k=apart, n=values.numel())]
 

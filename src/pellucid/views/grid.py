@@ -29,9 +29,12 @@ class Tile:
     told: str = ""
 
 
-def tiles(some: Sequence[Tile], limit: float, x: float, y: float, width: float, *, least: float = LEAST
-          ) -> tuple[list[Element], float]:
-    """Tiles in rows as wide as there is room for, full colour at ±limit; also the y below the last row."""
+def tiles(some: Sequence[Tile], limit: float, x: float, y: float, width: float, *, least: float = LEAST,
+          group: str = "") -> tuple[list[Element], float]:
+    """Tiles in rows as wide as there is room for, full colour at ±limit; also the y below the last row.
+
+    `group` is the layer that they belong to, for what picks one of them.
+    """
     if not some:
         return [], y
     gap = 10.0
@@ -49,7 +52,8 @@ def tiles(some: Sequence[Tile], limit: float, x: float, y: float, width: float, 
         tallest = max(tallest, tall)
         nodes.append(el("rect", x=at, y=y, width=size, height=tall, class_="well"))
         drawn = png.numbered(*palette.coarse(shrunk(tile.values), limit))
-        nodes.append(panel(drawn, at, y, size, tall, True, tile.name))
+        nodes.append(panel(drawn, at, y, size, tall, True, tile.name, data_tile=tile.name, data_group=group or None,
+                           data_limit=f"{limit:.6g}"))
         nodes.append(line(clip(tile.name, size / 11), at, y + tall + 12, 10, "soft"))
         if tile.told and two:
             nodes.append(line(clip(tile.told, size / 10), at, y + tall + 25, 10, "soft tab"))

@@ -135,5 +135,5 @@ def text(heads: Heads, *, lang: str = "en", width: int = 80) -> str:
                                                    for a in (heads.entropy, heads.distance))])
     out += ["", *table(rows, width)]
     for at, finding in heads.failed.items():
-        out += wrap(f"{say(lang, 'input')} {at + 1}: {finding.code}: {finding.reason}", width, columns)
+        out += wrap(f"{say(lang, 'input')} {at + 1}: {finding.code}: {finding.told(lang)[0]}", width, columns)
     return "\n".join(out) + "\n"

@@ -80,10 +80,10 @@ def layout(sheet: Sheet, aspect: float, two: bool) -> tuple[float, float, float]
 
 
 def panel(uri: str, x: float, y: float, width: float, height: float, sharp: bool,
-          layer: str | None = None) -> Element:
+          layer: str | None = None, **data: Any) -> Element:
     """A picture of the drawing; small ones keep their pixels crisp."""
     return el("image", href=uri, x=x, y=y, width=width, height=height, preserveAspectRatio="none",
-              class_="crisp" if sharp else None, data_layer=layer)
+              class_="crisp" if sharp else None, data_layer=layer, **data)
 
 
 def words_instead(e: Explanation, sheet: Sheet, key: str, x: float, y: float,
@@ -129,7 +129,8 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     soft = coarse(e, grid)
     drawn = smooth(grid) if soft else grid
     colours = palette.rgba(drawn, scale.limit)
-    nodes.append(panel(png.data_uri(colours), x, y, width, height, not soft, "values"))
+    nodes.append(panel(png.data_uri(colours), x, y, width, height, not soft, "values",
+                       data_index=numbered(e) if e.values.dim() == 1 else None))
     bar, below = colour_bar(sheet, scale, x, y + height + 30, width, e,
                             "#fff" if image is not None else "var(--well)")
     nodes += bar
@@ -145,6 +146,12 @@ def body(e: Explanation, sheet: Sheet) -> Part:
     if missing(e):
         notes.append(sheet.say("not finite", n=missing(e)))
     return Part(nodes, below, scale, notes)
+
+
+def numbered(e: Explanation) -> str:
+    """Which feature lies where, as a picture whose red, green and blue are the digits of its number; 0 for none."""
+    at = e.features.index.cpu().numpy().astype(np.int64) + 1
+    return png.data_uri(np.stack([at & 255, at >> 8 & 255, at >> 16 & 255], -1))
 
 
 def above(name: str, size: str, x: float, y: float, width: float) -> list[Element]:

@@ -49,7 +49,7 @@ def draw(look: Look, *, lang: str = "en", width: float = 720, top: int = 12, exa
         el("rect", x=0.5, y=0.5, width=sheet.width - 1, height=height - 1, rx=12, class_="ground"), *nodes,
         xmlns="http://www.w3.org/2000/svg", id=prefix, role="img", lang=lang,
         aria_labelledby=f"{prefix}-t {prefix}-d", width=sheet.width, height=height,
-        viewBox=f"0 0 {sheet.width:g} {height}").markup()
+        viewBox=f"0 0 {sheet.width:g} {height}", data_kind="look", data_inputs=look.inputs).markup()
 
 
 def _head(look: Look, sheet: Sheet, example: int) -> tuple[list[Element], float]:
@@ -86,9 +86,9 @@ def _layer(seen: Seen, sheet: Sheet, y: float, example: int, prefix: str) -> tup
     if seen.kind == "units" or some[0].values.shape[0] * some[0].values.shape[1] == 1:
         row = seen.values[example].double().flatten().numpy()[None, :256]
         some = [Tile(row, sheet.say("units", n=row.shape[1]))]
-        made, y = tiles(some, limit, x, y + 2, sheet.inner, least=sheet.inner)
+        made, y = tiles(some, limit, x, y + 2, sheet.inner, least=sheet.inner, group=visible(seen.name, 80))
     else:
-        made, y = tiles(some, limit, x, y + 2, sheet.inner)
+        made, y = tiles(some, limit, x, y + 2, sheet.inner, group=visible(seen.name, 80))
     return [*nodes, *made, *scale_bar(limit, x, y - 4, 150, prefix, least=0.0 if seen.scale[0] >= 0 else None)], y + 24
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pellucid.languages.sentences import translated
 from pellucid.views.words import Phrase, say
 from pellucid.views.writing import isolate, number, signed, visible
 from pellucid.words.explanation import Explanation, Finding, Verdict
@@ -19,11 +20,12 @@ NINTHS = ("top left", "top", "top right", "left", "centre", "right", "bottom lef
 
 @dataclass(frozen=True)
 class Item:
-    """A named value, as bars, tables and sentences show it; `half` is half its 95 % interval."""
+    """A named value, as bars, tables and sentences show it; `half` is half its 95 % interval, `at` its number."""
 
     name: str
     value: float
     half: float | None = None
+    at: int | None = None
 
     @property
     def open(self) -> bool:
@@ -48,7 +50,7 @@ def items(e: Explanation, lang: str = "en") -> list[Item]:
     cells = e.shown.cells if e.shown else ()
     if len(cells) == len(names):
         names = [n if not c or c.startswith(n) else f"{n} = {c}" for n, c in zip(names, cells, strict=True)]
-    made = [Item(n, v, h) for n, v, h in zip(names, flat, halves, strict=True)]
+    made = [Item(n, v, h, k) for k, (n, v, h) in enumerate(zip(names, flat, halves, strict=True))]
     return sorted(made, key=lambda i: -abs(i.value) if np.isfinite(i.value) else 0.0)
 
 
@@ -139,13 +141,26 @@ def answered_by(e: Explanation, lang: str) -> str:
     """Whose layers answered, and how far a copy was from the model itself."""
     found = e.evidence
     if found.twin is None:
-        return say(lang, "own layers") + (say(lang, "because", why=found.untuned) if found.untuned else "")
+        why = say(lang, "because", why=said("twin", found.untuned, lang)) if found.untuned else ""
+        return say(lang, "own layers") + why
     apart = [say(lang, f"apart {key}", d=number(found.agreement[key], 2))
              for key in ("score", "gradient", "reading") if key in found.agreement]
     if "cosine" in found.agreement:
         apart.append(say(lang, "cosine", c=f"{found.agreement['cosine']:.5f}"))
     measured = say(lang, "colon") + say(lang, "comma").join(apart) if apart else ""
     return say(lang, "twin", name=found.twin) + measured
+
+
+def remark(f: Finding, lang: str) -> str:
+    """A finding in one line: its code, what was seen, what to do."""
+    seen, do = f.told(lang)
+    more = say(lang, "stop") + say(lang, "do", do=do) if do else ""
+    return f"{f.code}{say(lang, 'colon')}{visible(seen, 900)}{more}"
+
+
+def said(code: str, text: str, lang: str) -> Phrase:
+    """Reasons that stand one behind the other, each in the language."""
+    return Phrase(say(lang, "semicolon").join(isolate(translated(code, t, lang)) for t in text.split("; ")))
 
 
 def sentence(e: Explanation, lang: str = "en", k: int = 3) -> str:
@@ -184,9 +199,10 @@ def verdict(e: Checked, lang: str = "en", most: int = 3) -> list[str]:
     lines = list[str]()
     for i, f in enumerate(found[:most]):
         lead = say(lang, e.verdict.status) + say(lang, "colon") if not i else ""
-        lines.append(lead + isolate(f.reason))
-        if f.do:
-            lines.append(say(lang, "do", do=f.do))
+        seen, do = f.told(lang)
+        lines.append(lead + isolate(seen))
+        if do:
+            lines.append(say(lang, "do", do=do))
     if len(found) > most:
         lines.append(say(lang, "more findings", n=len(found) - most))
     return lines

@@ -7,7 +7,7 @@ from typing import Any
 
 from pellucid.views.writing import visible
 
-VOID = {"meta", "br", "hr", "col"}
+VOID = {"meta", "br", "hr", "col", "img"}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9:-]*\Z")
 _LONGEST = 4_000_000
 

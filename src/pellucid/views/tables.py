@@ -59,8 +59,8 @@ def _explanation(e: Explanation, lang: str | None) -> Iterable[Table]:
 
 def _evaluation(e: Evaluation, lang: str | None) -> Iterable[Table]:
     """A row per metric; the points of its curves in a table of their own."""
-    rows = [(m.name, metric_name(m.name, lang), m.value, *(m.interval or (None, None)), m.control, m.beaten if m.controls
-             else None, len(m.controls), m.p, m.better or None) for m in e.values()]
+    rows = [(m.name, metric_name(m.name, lang), m.value, *(m.interval or (None, None)), m.control,
+             m.beaten if m.controls else None, len(m.controls), m.p, m.better or None) for m in e.values()]
     yield _table(lang, "metrics", say(lang, "how good", target=e.target), (
         "metric", "title", "value", "low", "high", "control", "beaten", "controls", "p", "better"), rows)
     points = [(m.name, None if k < 0 else k + 1, x, y) for m in e.values()
@@ -78,8 +78,8 @@ def _comparison(c: Comparison, lang: str | None) -> Iterable[Table]:
     yield _table(lang, "agreement", say(lang, "agreement"), ("explanation", "other", *c.agreement),
                  ((a, b, *(float(m[i, j]) for m in c.agreement.values()))
                   for i, a in enumerate(order) for j, b in enumerate(order) if i < j))
-    rows = [(n, c[n].verdict.status, c.baselines.get(n), (cost := c.cost.get(n, Cost())).rows, cost.rounds, cost.seconds)
-            for n in order]
+    rows = [(n, c[n].verdict.status, c.baselines.get(n), (cost := c.cost.get(n, Cost())).rows, cost.rounds,
+             cost.seconds) for n in order]
     yield _table(lang, "costs", say(lang, "worth"), ("explanation", "verdict", "baseline", "rows", "rounds", "seconds"),
                  rows)
     measured = [(n, m.name, m.value, m.control, m.p) for n in order for m in c.evaluations.get(n, {}).values()]

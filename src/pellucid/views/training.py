@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 
 from pellucid.views.chart import Mark, Series, chart, sparkline
-from pellucid.views.events import EVENTS, told
 from pellucid.views.frame import SHAPES, Sheet, line, lines, sentence_end, sheet_style
 from pellucid.views.grid import Tile, scale_bar, tiles
 from pellucid.views.svg import Element, Markup, el
@@ -46,7 +45,8 @@ def draw(training: Training, *, lang: str = "en", width: float = 720, theme: str
         el("rect", x=0.5, y=0.5, width=sheet.width - 1, height=height - 1, rx=12, class_="ground"), *nodes,
         xmlns="http://www.w3.org/2000/svg", id=prefix, role="img", lang=lang,
         aria_labelledby=f"{prefix}-t {prefix}-d", width=sheet.width, height=height,
-        viewBox=f"0 0 {sheet.width:g} {height}", data_verdict=training.verdict.status).markup()
+        viewBox=f"0 0 {sheet.width:g} {height}", data_kind="training",
+        data_verdict=training.verdict.status).markup()
 
 
 def text(training: Training, *, lang: str = "en", width: int = 80) -> str:
@@ -83,7 +83,7 @@ def _told(training: Training, lang: str) -> list[tuple[str, str, str]]:
 
 
 def _event(event: Event, lang: str) -> tuple[str, str]:
-    said, do = told(event.code, event.facts, lang) if event.code in EVENTS else (event.reason, event.do)
+    said, do = event.told(lang)
     return visible(said, 600), visible(do, 600)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pellucid.views import story
 from pellucid.views.concepts import card, remarks, sheet_of
 from pellucid.views.frame import Sheet, line, lines
 from pellucid.views.heat import panel
@@ -70,5 +71,5 @@ def text(seen: Visualised, *, lang: str = "en", width: int = 80) -> str:
     if not 24 <= width <= 1000:
         raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     told = [f"{say(lang, 'excites', target=seen.target)}  {_reached(seen, lang)}", _controls(seen, lang),
-            say(lang, "excited means"), *(f"{f.code}: {f.reason}. {say(lang, 'do', do=f.do)}" for f in seen.findings)]
+            say(lang, "excited means"), *(story.remark(f, lang) for f in seen.findings)]
     return "\n".join(t for some in told for t in wrap(some, width, columns)) + "\n"

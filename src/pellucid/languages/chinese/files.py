@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "export.format": (
+        ("give the file a name with one of these endings", "文件名以其中一种后缀结尾"),
+    ),
     "file.damaged": (
         ("a line that does not end (line {0})", "没有结尾的行（第 {0} 行）"),
         ("a line that is no JSON object (line {0})", "不是 JSON 对象的行（第 {0} 行）"),
@@ -166,13 +169,13 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "font.missing": (
         ("install Noto Color Emoji (Debian: apt install fonts-noto-color-emoji), or write .html or .svg, which use "
          "the reader's fonts",
-         "安装 Noto Color Emoji（Debian：apt install fonts-noto-color-emoji），或写成 .html 或 .svg，它们使用读者的"
-         "字体"),
+         "安装 Noto Color Emoji（Debian：apt install fonts-noto-color-emoji），或写成 .html 或 .svg，它们使用读者"
+         "的字体"),
         ("install Noto Sans (Debian: apt install fonts-noto-core), or write .html or .svg, which use the reader's "
          "fonts",
          "安装 Noto Sans（Debian：apt install fonts-noto-core），或写成 .html 或 .svg，它们使用读者的字体"),
-        ("install Noto Sans CJK (Debian: apt install fonts-noto-cjk, or the smaller fonts-droid-fallback), or write "
-         ".html or .svg, which use the reader's fonts",
+        ("install Noto Sans CJK (Debian: apt install fonts-noto-cjk, or the smaller fonts-droid-fallback), or "
+         "write .html or .svg, which use the reader's fonts",
          "安装 Noto Sans CJK（Debian：apt install fonts-noto-cjk，或较小的 fonts-droid-fallback），或写成 .html 或"
          " .svg，它们使用读者的字体"),
         ("no font with Chinese letters", "没有含中文的字体"),
@@ -202,8 +205,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "out.several": (
         ("one explanation", "一个解释"),
-        ("write .html or .json, or choose one --method and one --row",
-         "写成 .html 或 .json，或只选一个 --method 和一个 --row"),
+        ("write .html, .pdf or .json, or choose one --method and one --row",
+         "写成 .html、.pdf 或 .json，或只选一个 --method 和一个 --row"),
         ("{0} explanations for one {1} file", "一个 {1} 文件对应 {0} 个解释"),
     ),
     "plot.missing": (
@@ -221,6 +224,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("give the file a name ending in .html or .pdf", "文件名以 .html 或 .pdf 结尾"),
     ),
     "report.item": (
+        ("a {0}", "{0}"),
         ("pass the records themselves", "传入记录本身"),
         ("what explain(), evaluate(), compare(), look() and the others return, or a Section of such",
          "explain()、evaluate()、compare()、look() 等返回的内容，或由它们组成的 Section"),

@@ -16,8 +16,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
          "如何解释，例如 grad_cam 或 'smooth(saliency)'；给出多个以作比较。"),
         ("A class number, a label, 'A - B', 'layer\\[unit]', 'region:x0,y0,x1,y1:A' or 'box:x0,y0,x1,y1:A'; the "
          "predicted class if left out.",
-         "类别编号、标签、'A - B'、'layer\\[unit]'、'region:x0,y0,x1,y1:A' 或 'box:x0,y0,x1,y1:A'；不写则为预测的类"
-         "别。"),
+         "类别编号、标签、'A - B'、'layer\\[unit]'、'region:x0,y0,x1,y1:A' 或 'box:x0,y0,x1,y1:A'；不写则为预测的"
+         "类别。"),
         ("The layer of methods that look at one; several as a,b for maps.",
          "查看某一层的方法所用的层；制图时可用 a,b 写多个。"),
         ("What carries a value: pixels, patches:8, superpixels, tokens, words, columns.",
@@ -38,8 +38,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Results equal bit for bit, whatever shares the passes.", "无论与谁共享计算，结果逐位相同。"),
         ("exact: the model's own layers; auto: large questions by a copy proved to compute the same, rounded "
          "differently; fast: always, and in bfloat16 where that was found harmless.",
-         "exact：用模型自身的层；auto：工作量大时用经证明计算相同、仅舍入不同的副本；fast：总是用副本，且在确认无害"
-         "处用 bfloat16。"),
+         "exact：用模型自身的层；auto：工作量大时用经证明计算相同、仅舍入不同的副本；fast：总是用副本，且在确认无"
+         "害处用 bfloat16。"),
         ("Say where the time went, and the energy where the machine tells.", "说明时间去向，以及机器能提供时的能耗。"),
         ("What to measure, such as deletion or sensitivity_n; give several, or all. Some usual ones if left out.",
          "度量什么，例如 deletion 或 sensitivity_n；可给出多个，或 all。不写则用若干常用指标。"),
@@ -63,8 +63,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("What attribution is for; the predicted class if left out.", "归因针对什么；不写则为预测的类别。"),
         ("Channels that are shown of each layer.", "每层显示的通道数。"),
         ("Write .svg, .txt or .json; may be given several times.", "写出 .svg、.txt 或 .json；可多次给出。"),
-        ("A folder of pictures (subfolders are labels), a .txt file with a text on each line, a CSV file, or a .npy "
-         "file.",
+        ("A folder of pictures (subfolders are labels), a .txt file with a text on each line, a CSV file, or a "
+         ".npy file.",
          "图片文件夹（子文件夹为标签）、每行一条文本的 .txt 文件、CSV 文件或 .npy 文件。"),
         ("stages, activations, or a layer's name; give several. Both if left out.",
          "stages、activations 或层名；可给出多个。不写则两者都用。"),
@@ -78,8 +78,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Write the pruned copy as .safetensors.", "把剪枝后的副本写成 .safetensors。"),
         ("What the score is asked of: a folder of pictures, a .txt file with a text on each line, or a CSV file.",
          "对哪些输入询问得分：图片文件夹、每行一条文本的 .txt 文件或 CSV 文件。"),
-        ("A concept's examples, given like INPUTS, or for tables a condition on the counters: NAME=column:low..high "
-         "or NAME=column:value.",
+        ("A concept's examples, given like INPUTS, or for tables a condition on the counters: "
+         "NAME=column:low..high or NAME=column:value.",
          "概念的样例，写法同 INPUTS；表格则为对反例的条件：NAME=column:low..high 或 NAME=column:value。"),
         ("Inputs as the model usually gets them, given like INPUTS; a table's background if left out.",
          "模型平常收到的输入，写法同 INPUTS；不写则用表格的背景数据。"),
@@ -118,8 +118,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
          "--samples 500: see pellucid methods.",
          "模型为何如此判断？\n\n方法的每个选项同时也是命令行选项，例如 --steps 64 或 --samples 500：参见"
          " pellucid methods。"),
-        ("How far does an explanation say what the model does?\n\nEvery option of a method or a metric is a flag as "
-         "well, such as --samples 500; what both have is the method's.",
+        ("How far does an explanation say what the model does?\n\nEvery option of a method or a metric is a flag "
+         "as well, such as --samples 500; what both have is the method's.",
          "解释在多大程度上说出了模型的所作所为？\n\n方法或指标的每个选项同时也是命令行选项，例如 --samples 500；两"
          "者都有的归方法。"),
         ("Where do explanations agree and contradict, and what is each worth?\n\nEvery option of a method or a "
@@ -129,16 +129,16 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("What did the network see, layer by layer?\n\nFeature maps, the figures of every layer, and attention, in "
          "one pass.",
          "网络逐层看到了什么？\n\n一遍计算给出特征图、每层的统计数字和注意力。"),
-        ("Which parts of the model do nothing, twice the same, or too much?\n\nDead, double and saturated channels, "
-         "missing normalisation and lost detail; exit code 1 where something was found.",
+        ("Which parts of the model do nothing, twice the same, or too much?\n\nDead, double and saturated "
+         "channels, missing normalisation and lost detail; exit code 1 where something was found.",
          "模型的哪些部分毫无作用、彼此重复或过度活跃？\n\n失活、重复和饱和的通道，缺失的归一化与丢失的细节；有发现"
          "时退出码为 1。"),
-        ("What is every head of attention worth, and which could go?\n\nImportance by ablation and by gradient with "
-         "intervals, likeness between heads, and a pruning plan that is measured.",
+        ("What is every head of attention worth, and which could go?\n\nImportance by ablation and by gradient "
+         "with intervals, likeness between heads, and a pruning plan that is measured.",
          "每个注意力头有多大作用，哪些可以去掉？\n\n按消融和按梯度的重要性及其区间、头之间的相似度，以及经过实测的"
          "剪枝方案。"),
-        ("Which concepts move a score more than random ones would?\n\nTCAV with a test against random concepts, and "
-         "control of false discoveries over all concepts and layers.",
+        ("Which concepts move a score more than random ones would?\n\nTCAV with a test against random concepts, "
+         "and control of false discoveries over all concepts and layers.",
          "哪些概念对得分的影响超过随机概念？\n\n带随机概念检验的 TCAV，并对所有概念和层控制错误发现率。"),
         ("Show a training that was watched: what died, vanished, exploded or moved, and when.",
          "显示一次被观察的训练：什么在何时失活、消失、爆炸或转移。"),
@@ -174,8 +174,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("asks {0}s, complete", "询问 {0}，完备"),
         ("Around a method, as in 'smooth(saliency)':", "套在方法之外，例如 'smooth(saliency)'："),
         ("Methods of {0}, as in '{1}:{2}':", "{0} 的方法，例如 '{1}:{2}'："),
-        ("Complete: the values sum to the score minus the baseline's score. Options stand with their defaults; none "
-         "means chosen or without.",
+        ("Complete: the values sum to the score minus the baseline's score. Options stand with their defaults; "
+         "none means chosen or without.",
          "完备：各值之和等于得分减去基线的得分。选项后为默认值；none 表示自动选定或不用。"),
         ("method", "方法"),
         ("layer", "层"),
@@ -191,12 +191,12 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("? Valid once an option is given", "? 给出某个选项后适用"),
         ("✗ Not valid here", "✗ 此处不适用"),
         ("✓ Valid", "✓ 适用"),
-        ("Costs are for the defaults; at least and at most where a method stops at a tolerance. Around any of them: "
-         "inside(…), smooth(…), contrast(…), averaged(…), under(…).",
-         "代价按默认选项计；按容差停止的方法给出最少和最多。任何方法之外都可套用：inside(…)、smooth(…)、contrast(…)"
-         "、averaged(…)、under(…)。"),
-        ("Costs are for the defaults, on an input made up for this model; at least and at most where a method stops "
-         "at a tolerance. Around any of them: inside(…), smooth(…), contrast(…), averaged(…), under(…).",
+        ("Costs are for the defaults; at least and at most where a method stops at a tolerance. Around any of "
+         "them: inside(…), smooth(…), contrast(…), averaged(…), under(…).",
+         "代价按默认选项计；按容差停止的方法给出最少和最多。任何方法之外都可套用：inside(…)、smooth(…)、"
+         "contrast(…)、averaged(…)、under(…)。"),
+        ("Costs are for the defaults, on an input made up for this model; at least and at most where a method "
+         "stops at a tolerance. Around any of them: inside(…), smooth(…), contrast(…), averaged(…), under(…).",
          "代价按默认选项和为此模型编造的输入计；按容差停止的方法给出最少和最多。任何方法之外都可套用：inside(…)、"
          "smooth(…)、contrast(…)、averaged(…)、under(…)。"),
     ),

@@ -154,6 +154,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "groups.unreadable": (
         ("a nested list of features by name or number, or a mapping from feature to group",
          "按名称或编号嵌套的特征列表，或从特征到分组的映射"),
+        ("a {0}", "{0}"),
         ("a {0} in groups=", "groups= 中的 {0}"),
         ("write for example groups=[['age', 'income'], ['red', 'green']]; words and patches go by their number",
          "例如写 groups=[['age', 'income'], ['red', 'green']]；词和图块用编号"),
@@ -220,6 +221,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "image.type": (
         ("a file name, bytes, a PIL image, an array (height, width, 3) or a preprocessed tensor",
          "文件名、字节、PIL 图像、数组 (height, width, 3) 或预处理过的张量"),
+        ("a {0}", "{0}"),
         ("give one of these, or a list of them", "给出其中之一，或它们的列表"),
     ),
     "image.unreadable": (
@@ -344,6 +346,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
          "一行数据：映射、DataFrame、行列表、CSV 文件或编码后的张量"),
         ("a tensor or array, a tuple of them, or a mapping from keyword to tensor",
          "张量或数组、它们的元组，或从关键字到张量的映射"),
+        ("a {0}", "{0}"),
         ("an array of numbers", "数值数组"),
         ("an array of objects", "对象数组"),
         ("an array of {0}", "类型为 {0} 的数组"),
@@ -361,17 +364,6 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a file that is no plain NumPy array", "不是普通 NumPy 数组的文件"),
         ("numbers saved by numpy.save", "numpy.save 保存的数值"),
         ("save the array again, without objects in it", "重新保存数组，不含对象"),
-    ),
-    "labels.count": (
-        ("give a label to each", "为每个输入给出标签"),
-        ("give as many labels as inputs", "标签数与输入数相同"),
-        ("input {0} with a label", "第 {0} 个输入有标签"),
-        ("input {0} without a label", "第 {0} 个输入没有标签"),
-        ("labels for all inputs or for none", "全部输入都有标签，或都没有"),
-        ("more than {0} labels", "超过 {0} 个标签"),
-        ("{0} labels", "{0} 个标签"),
-        ("{0} or more, one for each input", "{0} 个或更多，每个输入一个"),
-        ("{0}, one for each input", "{0} 个，每个输入一个"),
     ),
 }  # fmt: skip
 """Code → (English, Chinese), with the same holes."""

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "labels.count": (
+        ("give a label to each", "为每个输入给出标签"),
+        ("give as many labels as inputs", "标签数与输入数相同"),
+        ("input {0} with a label", "第 {0} 个输入有标签"),
+        ("input {0} without a label", "第 {0} 个输入没有标签"),
+        ("labels for all inputs or for none", "全部输入都有标签，或都没有"),
+        ("more than {0} labels", "超过 {0} 个标签"),
+        ("{0} labels", "{0} 个标签"),
+        ("{0} or more, one for each input", "{0} 个或更多，每个输入一个"),
+        ("{0}, one for each input", "{0} 个，每个输入一个"),
+    ),
     "labels.too_large": (
         ("a file above {0} MB", "超过 {0} MB 的文件"),
         ("at most {0} MB", "至多 {0} MB"),
@@ -10,6 +21,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "labels.type": (
         ("a list of names", "名称列表"),
+        ("a {0}", "{0}"),
         ("give the labels in order", "按顺序给出标签"),
     ),
     "labels.unfit": (
@@ -59,6 +71,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "suspect.type": (
         ("a box (left, top, right, bottom), a mask, names of features, or a list with one per probe input",
          "方框 (left, top, right, bottom)、掩码、特征名称，或每个探针输入一项的列表"),
+        ("a {0}", "{0}"),
         ("say where the explanation should not lie", "说明解释不应落在何处"),
     ),
     "suspect.unknown": (
@@ -97,6 +110,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "text.type": (
         ("a text (str), or a list of texts", "文本（str），或文本列表"),
+        ("a {0}", "{0}"),
         ("give str", "给出 str"),
     ),
 }  # fmt: skip

@@ -24,7 +24,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "compare.contradict": (
         ("do not say which way these work", "不要断言这些特征的作用方向"),
         ("say from which baseline, or read the average", "说明是相对哪个基线，或读平均值"),
-        ("{0} and {1} more: raises the score by some methods and lowers it by others ({2} of the size of all values)",
+        ("{0} and {1} more: raises the score by some methods and lowers it by others ({2} of the size of all "
+         "values)",
          "{0} 及另外 {1} 个：有的方法说提高得分，有的说降低得分（占全部值大小的 {2}）"),
         ("{0} and {1} more: raises the score from some baselines and lowers it from others ({2} of the size of all "
          "values)",
@@ -63,12 +64,12 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("no method", "没有方法"),
     ),
     "compare.none_faithful": (
-        ("no method is better than its own values at other places", "没有任何方法优于其自身的值放到别处"),
+        ("no method is better than its own values at other places", "没有任何方法优于其对照（自身的值放到别处）"),
         ("read none of them as what the model looks at: try other methods, layers or a baseline",
          "不要把其中任何一个当作模型所看之处：换其他方法、层或基线"),
     ),
     "compare.unfaithful": (
-        ("no better than their values at other places: {0}", "不优于自身的值放到别处：{0}"),
+        ("no better than their values at other places: {0}", "不优于对照（自身的值放到别处）：{0}"),
         ("read the others", "请读其余的"),
     ),
     "concept.coarse": (
@@ -105,8 +106,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("no picture in {0}", "{0} 中没有图片"),
     ),
     "concept.none": (
-        ("held-out examples of {0} are told from others with an accuracy of {1} at {2}, which random sets reach too "
-         "(p={3})",
+        ("held-out examples of {0} are told from others with an accuracy of {1} at {2}, which random sets reach "
+         "too (p={3})",
          "在 {2} 处，区分留出的 {0} 样例的准确率为 {1}，随机集合也能达到（p={3}）"),
         ("the layer does not hold this concept: give more or clearer examples, or look at another layer",
          "该层不含此概念：给出更多或更清晰的样例，或换一层"),
@@ -148,6 +149,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("ask for fewer parts, or give more images", "减少部分数，或给出更多图片"),
     ),
     "evaluate.explanation": (
+        ("a {0}", "{0}"),
         ("an Explanation, or several", "一个或多个 Explanation"),
         ("pass what explain() returned", "传入 explain() 返回的内容"),
     ),
@@ -165,8 +167,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "faithful.not": (
         ("do not read it as what the model looks at: try another method, layer or baseline",
          "不要把它当作模型所看之处：换其他方法、层或基线"),
-        ("{0}: no better than the same values at other places", "{0}：不优于放到别处的相同值"),
-        ("{0}: not better than the same values at other places", "{0}：不优于放到别处的相同值"),
+        ("{0}: no better than the same values at other places", "{0}：不优于对照（相同的值放到别处）"),
+        ("{0}: not better than the same values at other places", "{0}：不优于对照（相同的值放到别处）"),
     ),
     "metric.again": (
         ("an explanation that can be made again", "可以重新得到的解释"),
@@ -257,13 +259,13 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("{0} metrics, some named twice", "{0} 个指标，有的写了两次"),
     ),
     "metric.unfit": (
-        ("a map, whose values are on a scale of its own", "自有标尺的图"),
+        ("a map, whose values are on a scale of its own", "数值采用自身标尺的图"),
         ("a single feature", "只有一个特征"),
         ("choose a method whose values lie over the input, or a metric that only reads them, such as sparseness",
          "选择其值覆盖输入的方法，或只读取这些值的指标，例如 sparseness"),
         ("effects on the score, with their sign", "带符号的对得分的影响"),
-        ("explain with absolute=False where there is that option, or take metrics that read the order only, such as "
-         "deletion, insertion and road",
+        ("explain with absolute=False where there is that option, or take metrics that read the order only, such "
+         "as deletion, insertion and road",
          "有该选项时用 absolute=False 解释，或用只读次序的指标，例如 deletion、insertion 和 road"),
         ("finite numbers", "有限的数值"),
         ("give features= that cut the input into smaller parts", "给出 features=，把输入切成更小的部分"),
@@ -312,6 +314,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a folder, 'tensorboard:FOLDER', a SummaryWriter, 'mlflow:', the module mlflow, a function, or a list of "
          "these",
          "文件夹、'tensorboard:FOLDER'、SummaryWriter、'mlflow:'、mlflow 模块、函数，或它们的列表"),
+        ("a {0}", "{0}"),
         ("say where the records should go", "说明记录写到哪里"),
     ),
 }  # fmt: skip

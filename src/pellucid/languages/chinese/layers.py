@@ -228,8 +228,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "relevance.apart": (
         ("see in conservation at which layer, and choose another composite",
          "查看 conservation 中是哪一层，并换一种复合规则"),
-        ("the relevance of the input sums to {0}, where the score is {1}: biases, or contributions that cancel out, "
-         "outweigh it",
+        ("the relevance of the input sums to {0}, where the score is {1}: biases, or contributions that cancel "
+         "out, outweigh it",
          "输入的相关性之和为 {0}，而得分为 {1}：偏置或互相抵消的贡献压过了它"),
     ),
     "rows.interact": (
@@ -245,6 +245,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a score without a gradient at {0}", "得分在 {0} 处没有梯度"),
         ("a score without a gradient at {0}, but through , which is taken as constant",
          "得分在 {0} 处没有梯度，只经过被视为常数的内容"),
+        ("a score without a gradient at {0}, but through {1}, which is taken as constant",
+         "得分在 {0} 处没有梯度，只经过被视为常数的 {1}"),
         ("choose a layer between input and score; detach() or inference_mode in the forward cut gradients",
          "选择输入与得分之间的层；前向计算中的 detach() 或 inference_mode 会切断梯度"),
         ("choose another layer, or let what is constant share in the relevance", "换一层，或让常数部分也参与相关性"),

@@ -125,6 +125,11 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("the package {0}", "软件包 {0}"),
         ("{0} installed", "已安装 {0}"),
     ),
+    "extra.parquet": (
+        ("no package that writes Parquet", "没有能写 Parquet 的软件包"),
+        ("pip install 'pellucid[parquet]', or write .csv", "pip install 'pellucid[parquet]'，或写成 .csv"),
+        ("pyarrow", "pyarrow"),
+    ),
     "extra.pdf": (
         ("no typst", "没有 typst"),
         ("pip install \"pellucid[pdf]\"", "pip install \"pellucid[pdf]\""),
@@ -185,11 +190,13 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("{0} on the meta device", "meta 设备上的 {0}"),
     ),
     "model.parallel": (
+        ("a {0}", "{0}"),
         ("give model.module: one process explains one model", "给出 model.module：一个进程解释一个模型"),
         ("the module inside it", "其内部的模块"),
     ),
     "model.type": (
-        ("a torch.nn.Module", "a torch.nn.Module"),
+        ("a torch.nn.Module", "torch.nn.Module"),
+        ("a {0}", "{0}"),
         ("wrap a function in a module, or load a model by name with pellucid.load",
          "把函数包装成模块，或用 pellucid.load 按名称加载模型"),
     ),
@@ -245,6 +252,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("end the transforms with a conversion to float tensor", "在变换末尾转换为浮点张量"),
     ),
     "preprocess.type": (
+        ("a {0}", "{0}"),
         ("an ImagePreprocess or a function from a PIL picture to a tensor",
          "ImagePreprocess，或从 PIL 图片到张量的函数"),
         ("give one of these", "给出其中之一"),
@@ -292,6 +300,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("write num_classes=10", "写 num_classes=10"),
     ),
     "source.unknown": (
+        ("a {0}", "{0}"),
         ("give a name, or pellucid.wrap(module)", "给出名称，或 pellucid.wrap(module)"),
         ("write file:NAME for a file, hf:NAME for a folder", "文件写 file:NAME，文件夹写 hf:NAME"),
         ("write {0}", "写 {0}"),
@@ -342,12 +351,12 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "vision.mismatch": (
         ("pip install --force-reinstall --no-deps torchvision=={0} --index-url "
          "https://download.pytorch.org/whl/cpu; text models need no torchvision: uninstalling it mends them too",
-         "pip install --force-reinstall --no-deps torchvision=={0} --index-url https://download.pytorch.org/whl/cpu"
-         "；文本模型不需要 torchvision：卸载它也能修好"),
+         "pip install --force-reinstall --no-deps torchvision=={0}"
+         " --index-url https://download.pytorch.org/whl/cpu；文本模型不需要 torchvision：卸载它也能修好"),
         ("pip install --force-reinstall --no-deps torchvision=={0} --index-url "
          "https://download.pytorch.org/whl/{1}; text models need no torchvision: uninstalling it mends them too",
-         "pip install --force-reinstall --no-deps torchvision=={0} --index-url https://download.pytorch.org/whl/{1}"
-         "；文本模型不需要 torchvision：卸载它也能修好"),
+         "pip install --force-reinstall --no-deps torchvision=={0} --index-url https://download.pytorch.org/whl/"
+         "{1}；文本模型不需要 torchvision：卸载它也能修好"),
         ("the two built for one another", "彼此匹配的两者"),
         ("torchvision {0} beside torch {1}", "torchvision {0} 与 torch {1} 不匹配"),
     ),
@@ -361,12 +370,6 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("use the function and the arguments that the weights were trained with", "使用训练这些权重时的函数和参数"),
         ("weights ({0}) with {1}", "权重（{0}）{1}"),
         ("weights with {0}", "权重{0}"),
-    ),
-    "weights.unavailable": (
-        ("give a file ({0}@weights.safetensors), or take random ones ({1}?weights=random)",
-         "给出文件（{0}@weights.safetensors），或用随机权重（{1}?weights=random）"),
-        ("no weights for {0} on this machine, and none could be fetched", "本机没有 {0} 的权重，也无法获取"),
-        ("weights in the cache, or a connection", "缓存中的权重，或网络连接"),
     ),
 }  # fmt: skip
 """Code → (English, Chinese), with the same holes."""

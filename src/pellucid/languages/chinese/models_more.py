@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "weights.unavailable": (
+        ("give a file ({0}@weights.safetensors), or take random ones ({1}?weights=random)",
+         "给出文件（{0}@weights.safetensors），或用随机权重（{1}?weights=random）"),
+        ("no weights for {0} on this machine, and none could be fetched", "本机没有 {0} 的权重，也无法获取"),
+        ("weights in the cache, or a connection", "缓存中的权重，或网络连接"),
+    ),
     "weights.unknown_kind": (
         (".safetensors", ".safetensors"),
         ("a state dict, a file of weights, a module or a Subject", "状态字典、权重文件、模块或 Subject"),
@@ -21,6 +27,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("copy or download it again", "重新复制或下载"),
         ("save it again: torch.save(model.state_dict(), path), or better as safetensors",
          "重新保存：torch.save(model.state_dict(), path)，最好存为 safetensors"),
+        ("a pickle with more than tensors, or damaged", "pickle 文件中除张量外另有内容，或已损坏"),
     ),
     "wrap.several": (
         ("one of preprocess, columns and tokenizer", "preprocess、columns 和 tokenizer 之一"),

@@ -76,5 +76,17 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("choose a method that asks for scores only: kernel_shap, occlusion, ablation",
          "选择只询问得分的方法：kernel_shap、occlusion、ablation"),
     ),
+    "target": (
+        ("the predicted class", "预测的类别"),
+        ("predicted", "预测"),
+        ("{0} rather than {1}", "{0} 而非 {1}"),
+        ("unit {0} of {1}", "{1} 的单元 {0}"),
+        ("{0} in the region {1}", "区域 {1} 中的 {0}"),
+        ("{0} in a masked region", "掩码区域中的 {0}"),
+        ("class {0}", "类别 {0}"),
+        ("a function of the output", "输出的函数"),
+        ("{0} in the box {1}", "方框 {1} 中的 {0}"),
+        ("likeness to a given embedding of {0}", "与给定 {0} 维嵌入的相似度"),
+    ),
 }  # fmt: skip
 """Code → (English, Chinese), with the same holes."""

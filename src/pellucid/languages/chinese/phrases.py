@@ -19,6 +19,13 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("other rows to draw from", "可供抽取的其他行"),
         ("there is nothing to choose from", "没有可选的内容"),
     ),
+    "attention.sizes": (
+        ("{0} by {1}", "{0} × {1}"),
+    ),
+    "baseline.flips": (
+        ("raise the score by some methods and lower it by others", "有的方法说提高得分，有的说降低得分"),
+        ("raise the score from some baselines and lower it from others", "从有的基线看提高得分，从有的看降低得分"),
+    ),
     "baseline.known": (
         ("{0} (scores {1})", "{0}（得分 {1}）"),
     ),
@@ -31,6 +38,10 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("{0} register tokens", "{0} 个寄存词元"),
         ("{0} token of another kind", "{0} 个其他词元"),
         ("{0} tokens of another kind", "{0} 个其他词元"),
+    ),
+    "compare.contradict": (
+        ("raise the score by some methods and lower it by others", "有的方法说提高得分，有的说降低得分"),
+        ("raise the score from some baselines and lower it from others", "从有的基线看提高得分，从有的看降低得分"),
     ),
     "converged.not": (
         (", {0} was asked for", "，而要求为 {0}"),
@@ -56,12 +67,20 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("no {0}", "缺少 {0}"),
     ),
     "faithful.not": (
-        ("{0}: {1} alike {2}", "{0}：{1} 相似度 {2}"),
+        ("{0}: {1} alike {2}", "{0}：{2}，相似度 {1}"),
+    ),
+    "foreign.unbound": (
+        ("a {0}", "{0}"),
     ),
     "groups.twice": (
         ("number {0}", "编号 {0}"),
     ),
     "image.unreadable": (
+        ("a BMP", "BMP 文件"),
+        ("a PDF", "PDF 文件"),
+        ("a ZIP archive", "ZIP 压缩包"),
+        ("a web page", "网页"),
+        ("an SVG", "SVG 文件"),
         ("{0} bytes of another kind", "{0} 字节的其他内容"),
     ),
     "input.empty": (
@@ -77,6 +96,10 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
     "interval.wide": (
         (", {0} was asked for", "，而要求为 {0}"),
     ),
+    "layer.no_places": (
+        ("input", "输入"),
+        ("{0} by {1}", "{0} × {1}"),
+    ),
     "method.caveat": (
         ("the model's own forward", "模型自身的前向计算"),
         ("{0} and {1} more", "{0} 及另外 {1} 个"),
@@ -88,6 +111,7 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a scripted function", "脚本化的函数"),
         ("hard sigmoid", "hard sigmoid"),
         ("hard swish", "hard swish"),
+        ("input", "输入"),
         ("leaky ReLU", "leaky ReLU"),
         ("log sigmoid", "log sigmoid"),
         ("relevance: convolutions {0}, dense {1}, attention {2}", "相关性：卷积 {0}，全连接 {1}，注意力 {2}"),
@@ -116,7 +140,9 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("{0} {1} instead of {2}", "{0} 为 {1} 而非 {2}"),
     ),
     "sanity.failed": (
-        ("{0}: {1} alike {2}", "{0}：{1} 相似度 {2}"),
+        ("for a twin with random labels", "用随机标签训练的孪生网络"),
+        ("with parameters drawn by lot", "参数随机化后"),
+        ("{0}: {1} alike {2}", "{0}：{2}，相似度 {1}"),
     ),
     "shell": (
         ("foreign", "其他库"),
@@ -128,8 +154,29 @@ PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("tensor", "张量"),
         ("text", "文本"),
     ),
+    "site.disconnected": (
+        ("input", "输入"),
+        ("{0} at {1}", "{1} 处的 {0}"),
+    ),
+    "target": (
+        ("a function of the output", "输出的函数"),
+        ("class {0}", "类别 {0}"),
+        ("likeness to a given embedding of {0}", "与给定 {0} 维嵌入的相似度"),
+        ("the predicted class", "预测的类别"),
+        ("unit {0} of {1}", "{1} 的单元 {0}"),
+        ("{0} in a masked region", "掩码区域中的 {0}"),
+        ("{0} in the box {1}", "方框 {1} 中的 {0}"),
+        ("{0} in the region {1}", "区域 {1} 中的 {0}"),
+        ("{0} rather than {1}", "{0} 而非 {1}"),
+    ),
     "target.not_dense": (
         ("a tensor {0}", "张量 {0}"),
+    ),
+    "weights.mismatch": (
+        ("state dict", "状态字典"),
+        ("{0} missing ({1})", "缺少 {0} 个（{1}）"),
+        ("{0} of another shape ({1})", "{0} 个形状不同（{1}）"),
+        ("{0} unexpected ({1})", "多出 {0} 个（{1}）"),
     ),
 }  # fmt: skip
 """Code (* for every code) → (English, Chinese), with the same holes."""

@@ -39,7 +39,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "baseline.flips": (
         ("do not say which way these work", "不要断言这些特征的作用方向"),
         ("say from which baseline, or read the average", "说明是相对哪个基线，或读平均值"),
-        ("{0} and {1} more: raises the score by some methods and lowers it by others ({2} of the size of all values)",
+        ("{0} and {1} more: raises the score by some methods and lowers it by others ({2} of the size of all "
+         "values)",
          "{0} 及另外 {1} 个：有的方法说提高得分，有的说降低得分（占全部值大小的 {2}）"),
         ("{0} and {1} more: raises the score from some baselines and lowers it from others ({2} of the size of all "
          "values)",
@@ -163,6 +164,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "target.no_score": (
         ("a tensor (rows,)", "张量 (rows,)"),
+        ("a {0}", "{0}"),
         ("let the target function return one number per row", "让目标函数每行返回一个数"),
     ),
     "target.not_dense": (
@@ -236,6 +238,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a class number, a label, a pair, 'layer[unit]', a region or a function of the output",
          "类别编号、标签、一对类别、'layer[unit]'、区域，或输出的函数"),
         ("a contrast of a class with a region or a box", "类别与区域或方框之间的对比"),
+        ("a {0}", "{0}"),
         ("compare a region with a region, a box with a box", "区域与区域比，方框与方框比"),
         ("name the number to explain", "写明要解释的数"),
         ("say which class is meant", "说明指哪个类别"),

@@ -12,7 +12,7 @@ DRAWINGS: dict[str, tuple[str, str]] = {
     "pass": ("Checks passed", "检查通过"),
     "warn": ("Use with care", "请谨慎使用"),
     "fail": ("Do not rely on this", "请勿采信"),
-    "quiet": ("no check raised a concern", "没有检查发现问题"),
+    "quiet": ("no check raised a concern", "各项检查均未发现问题"),
     "do": ("What to do: {do}", "建议：{do}"),
     "more findings": ("and {n} more findings", "另有 {n} 条结论"),
     # scales

@@ -68,6 +68,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "knows no score": ("knows nothing of the score", "不知道得分"),
     "bits and reach": ("{n} bits · {d} away", "{n} 比特 · 距离 {d}"),
     "reach": ("how far each looks: {list}", "各头的注意距离：{list}"),
+    "class token short": ("class token", "类别词元"),
     "matrices": ("Every query and every key", "全部查询与键"), "bits each": ("{n} bits", "{n} 比特"),
     "bits": ("spread of each head: {list} bits", "各头的分散度：{list} 比特"),
 }  # fmt: skip

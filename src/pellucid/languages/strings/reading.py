@@ -93,6 +93,7 @@ READING: dict[str, tuple[str, str]] = {
         "两次观察之间可能发生任何事，且只解释了探测输入。"),
     # tables of a report
     "more rows": ("{n} more rows are in the exported table", "其余 {n} 行见导出的表格"),
+    "more columns": ("{n} more columns are in the exported table", "其余 {n} 列见导出的表格"),
     "overview": ("Side by side", "并列一览"),
     "over question": ("Question", "问题"), "over method": ("Method", "方法"), "over model": ("Model", "模型"),
     "over score": ("Score", "得分"), "over verdict": ("Verdict", "结论"), "over most": ("Strongest", "最强部分"),
