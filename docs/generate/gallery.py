@@ -47,7 +47,7 @@ class Picture:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @cache
-    def record(self, lang: str = "en") -> Drawn:
+    def record(self, lang: str) -> Drawn:
         """What the line gives, classes named in a language."""
         return eval(self.code, {}, Names(lang))
 

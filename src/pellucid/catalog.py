@@ -14,6 +14,7 @@ from torch import nn
 
 from pellucid.methods import captum
 from pellucid.methods.captum_classes import NAMES, PREFIX
+from pellucid.words import draw
 from pellucid.words import metric as measures
 from pellucid.words.errors import OptionError, nearest
 from pellucid.words.method import KNOWN, Card, Method, of
@@ -31,10 +32,17 @@ ALIASES = {"gradient_shap": "expected_gradients"}
 """Methods that have a second name."""
 
 
-def methods() -> dict[str, Method]:
+class Catalogue(dict[str, Method]):
+    """Methods by name, which a notebook shows as a table."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return draw.call("shown", self)
+
+
+def methods() -> Catalogue:
     """All methods of this process by name; those of other packages are loaded by entry point."""
     _load()
-    return dict(KNOWN)
+    return Catalogue(KNOWN)
 
 
 @cache

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import importlib
 import io
 import json
+import logging
 import math
 import os
 import re
@@ -15,24 +16,33 @@ from pathlib import Path
 from typing import Any
 
 from pellucid import printing
-from pellucid.languages.marks import visible
+from pellucid.languages.catalogue import method_name, say
+from pellucid.languages.marks import mark, visible
 from pellucid.report.page import report
 from pellucid.store import atomic
 from pellucid.version import __version__
 from pellucid.words.draw import Drawn
 from pellucid.words.errors import FileError, OptionError, nearest
-from pellucid.words.table import Cell, Table
+from pellucid.words.table import Cell, Table, chosen
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for a formula: text that begins so gets an apostrophe in front. Numbers stay as they are."""
+
+KEPT = "\n\r\t\u200c\u200d"
+"""Unseen characters that stay in the text of a CSV file: they break lines, and join emoji and letters."""
 
 TOLD = ("method", "target", "model", "score", "baseline_score", "residual", "inputs", "layer", "paper", "verdict",
         "recipe", "provenance", "evidence")
 """What goes beside the tables, where a record has it."""
 
-_TEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}",
-        "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%", "<": r"\textless{}", ">": r"\textgreater{}",
-        "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": "'", "`": r"\textasciigrave{}"}
+_ODD = re.compile(r"[^\x20-\x7e]")
+
+_TEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+        "^": r"\textasciicircum{}", "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%",
+        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''", "`": r"\`{}",
+        "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "÷": r"$\div$", "≤": r"$\le$", "≥": r"$\ge$", "→": r"$\to$",
+        "∞": r"$\infty$", "…": r"\ldots{}"}
+"""How LaTeX writes what means something there, and signs that its older engines do not know."""
 
 
 def export(item: Drawn, path: str | os.PathLike[str], *, lang: str | None = None, width: float = 720,
@@ -57,19 +67,14 @@ def export(item: Drawn, path: str | os.PathLike[str], *, lang: str | None = None
         raise FileError("file.unwritable", f"no folder {str(place.parent)!r}", "a file name in a folder that exists",
                         "create the folder first")
     if kind in (".csv", ".parquet"):
-        chosen = _chosen(item.tables(lang=lang), table)
-        return atomic.write(place, _csv(chosen) if kind == ".csv" else _parquet(chosen, item))
+        one = chosen(item.tables(lang=lang), table)
+        if kind == ".csv" and (n := sum(guarded(cell) for row in one.rows for cell in row)):
+            logging.getLogger("pellucid").warning(say(lang, "guarded", n=n, file=place.name))
+        return atomic.write(place, _csv(one) if kind == ".csv" else _parquet(one, item))
     if table is not None:
         raise OptionError("option.value", f"table={table!r} for a {kind} file", "a .csv or .parquet file",
                           "leave table out, or write one of those")
     return ENDINGS[kind](item, place, {"lang": lang, "width": width, "scale": scale, "theme": theme, **options})
-
-
-def _chosen(tables: tuple[Table, ...], name: str | None) -> Table:
-    names = [t.name for t in tables]
-    if name is not None and name not in names:
-        raise OptionError("export.table", f"table={name!r}", ", ".join(names), nearest(name, names))
-    return tables[names.index(name) if name is not None else 0]
 
 
 def _drawing(item: Drawn, options: Mapping[str, Any]) -> str:
@@ -105,14 +110,13 @@ def _vectors(item: Drawn, options: Mapping[str, Any]) -> bytes:
 
 def _tex(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
     """The drawing as PDF, and a figure that shows it; the PDF's name is plain, whatever the figure's is."""
-    tables = item.tables(lang=options["lang"])
     name = re.sub(r"[^A-Za-z0-9-]+", "-", place.stem).strip("-") or "figure"
     atomic.write(place.with_name(f"{name}.pdf"), _vectors(item, options))
-    verdict = getattr(item, "verdict", None)
-    reasons = [f.told(options["lang"])[0] for f in verdict.findings] if verdict is not None else []
-    caption = ". ".join(escaped(t.rstrip(".")) for t in [tables[0].title, *reasons]) + "."
-    wide = any(ord(c) >= 0x2E80 for c in caption)
-    return atomic.write(place, f"""% needs \\usepackage{{graphicx}}{" and, for the caption, ctex or xeCJK" if wide else ""}
+    caption = " ".join(escaped(t) for t in _caption(item, options["lang"]))
+    farthest = max(map(ord, caption))  # what pdfLaTeX knows of itself ends with Latin letters and their quotes
+    more = ("" if farthest < 0x250 or all(ord(c) < 0x250 or c in "‘’“”–—‹›" for c in caption) else
+            "; typeset with LuaLaTeX or XeLaTeX" + (" and ctex" if farthest >= 0x2E80 else "") + " for the caption")
+    return atomic.write(place, f"""% needs \\usepackage{{graphicx}}{more}
 \\begin{{figure}}[htbp]
   \\centering
   \\includegraphics[width=\\linewidth]{{{name}.pdf}}
@@ -120,6 +124,18 @@ def _tex(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
   \\label{{fig:{name}}}
 \\end{{figure}}
 """.encode())
+
+
+def _caption(item: Drawn, lang: str | None) -> list[str]:
+    """What is asked, how it was answered, and the verdict with its reasons, as sentences."""
+    told = [item.tables(lang=lang)[0].title]
+    if method := getattr(item, "method", ""):
+        told.append(say(lang, "joint").join(filter(None, (method_name(method, lang), getattr(item, "model", "")))))
+    verdict = getattr(item, "verdict", None)
+    if verdict is not None and verdict.findings:
+        reasons = say(lang, "comma").join(f.told(lang)[0] for f in verdict.findings)
+        told.append(say(lang, verdict.status) + say(lang, "colon") + reasons)
+    return [t if t.endswith((".", "?", "!", "。", "？", "！")) else t + say(lang, "stop").strip() for t in told]
 
 
 def escaped(text: str) -> str:
@@ -136,30 +152,59 @@ def _html(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
 
 
 def _csv(table: Table) -> bytes:
-    """RFC 4180 in UTF-8 with the columns' names for machines."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow([c.name for c in table.columns])
-    writer.writerows([_cell(v) for v in row] for row in table.rows)
-    return out.getvalue().encode("utf-8", "backslashreplace")
+    """RFC 4180 in UTF-8 with the columns' names for machines; whatever is text stands in quotes."""
+    rows = [[c.name for c in table.columns], *table.rows]
+    return "".join(",".join(map(_cell, row)) + "\r\n" for row in rows).encode("utf-8")
 
 
-def _cell(value: Cell) -> Any:
+def guarded(value: Cell) -> bool:
+    """Whether a spreadsheet would take a text for a formula."""
+    return isinstance(value, str) and value.startswith(FORMULAS)
+
+
+def _cell(value: Cell) -> str:
+    """Numbers to the last digit; text with what cannot be seen as marks (joiners of emoji and letters stay)."""
     if isinstance(value, str):
-        value = value.replace("\0", "␀")
-        return f"'{value}" if value.startswith(FORMULAS) else value
+        seen = _ODD.sub(lambda c: c[0] if c[0] in KEPT else mark(c[0]) or c[0], value)
+        told = f"'{seen}" if guarded(value) else seen
+        return '"' + told.replace('"', '""') + '"'
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value).lower()
     return repr(value)
 
 
 def _json(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
-    """All tables, and what is beside them; numbers that JSON has not become null."""
-    tables = {t.name: {"title": t.title, "columns": {c.name: c.title for c in t.columns}, "rows": list(t.records())}
-              for t in item.tables(lang=options["lang"])}
-    made = {**_beside(item), "tables": tables}
-    return atomic.write(place, (json.dumps(plain(made), ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode(
-        "utf-8", "backslashreplace"))
+    return atomic.write(place, written(document(item, options["lang"])))
+
+
+def document(item: Drawn, lang: str | None = None) -> dict[str, Any]:
+    """All tables and what is beside them, as JSON holds it; `digest` is of tables, recipe and provenance."""
+    tables = {t.name: {"title": t.title, "columns": [asdict(c) for c in t.columns], "rows": list(t.records())}
+              for t in item.tables(lang=lang)}
+    made = plain({**_beside(item), "tables": tables})
+    rows = {name: t["rows"] for name, t in made["tables"].items()}
+    digested = json.dumps([rows, made.get("recipe"), made.get("provenance")], sort_keys=True, separators=(",", ":"))
+    return {**made, "digest": "sha256:" + hashlib.sha256(digested.encode()).hexdigest()}
+
+
+def written(found: Any) -> bytes:
+    """Strict JSON in UTF-8, a row of a table on a line; characters that cannot be seen are escaped."""
+    text = _laid_out(plain(found), 0) + "\n"
+    seen = _ODD.sub(lambda c: c[0] if c[0] == "\n" or mark(c[0]) is None else json.dumps(c[0])[1:-1], text)
+    return seen.encode("utf-8")
+
+
+def _laid_out(value: Any, depth: int) -> str:
+    """JSON that is broken into lines down to the rows of tables."""
+    if depth == 4 or not value or not isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    pad, dump = "\n" + " " * (depth + 1), json.dumps
+    inside = [f"{dump(k, ensure_ascii=False)}: {_laid_out(v, depth + 1)}" for k, v in value.items()] if isinstance(
+        value, dict) else [_laid_out(v, depth + 1) for v in value]
+    if isinstance(value, list) and not isinstance(value[0], dict | list):
+        return "[" + ", ".join(inside) + "]"
+    ends = "{}" if isinstance(value, dict) else "[]"
+    return ends[0] + pad + ("," + pad).join(inside) + pad[:-1] + ends[1]
 
 
 def _beside(item: Drawn) -> dict[str, Any]:
@@ -194,18 +239,21 @@ def _parquet(table: Table, item: Drawn) -> bytes:
                           "pip install 'pellucid[parquet]', or write .csv") from error
     types = {"float": arrow.float64(), "int": arrow.int64(), "bool": arrow.bool_(), "str": arrow.string()}
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
-    arrays = [arrow.array(_even(column, kind), types[kind]) for column in columns for kind in [_kind(column)]]
-    told = json.dumps(plain(_beside(item)), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
-    made = arrow.table(arrays, names=[c.name for c in table.columns], metadata={b"pellucid": told})
+    kinds = [_kind(cells, "float" if c.unit else "str") for c, cells in zip(table.columns, columns, strict=True)]
+    fields = [arrow.field(c.name, types[kind], metadata={"title": c.title, "unit": c.unit})
+              for c, kind in zip(table.columns, kinds, strict=True)]
+    told = written(_beside(item)).decode()
+    arrays = [arrow.array(_even(cells, kind), types[kind]) for cells, kind in zip(columns, kinds, strict=True)]
+    made = arrow.table(arrays, schema=arrow.schema(fields, metadata={"pellucid": told}))
     out = io.BytesIO()
     parquet.write_table(made, out)
     return out.getvalue()
 
 
-def _kind(column: Iterable[Cell]) -> str:
-    """The type of a column: text where any cell is text, whole numbers only where all are."""
+def _kind(column: Iterable[Cell], empty: str = "str") -> str:
+    """The type of a column: text where any cell is text, whole numbers only where all are; `empty` where none is."""
     kinds = {type(v).__name__ for v in column if v is not None}
-    return "str" if "str" in kinds or not kinds else "float" if "float" in kinds else "int" if "int" in kinds else "bool"
+    return next((kind for kind in ("str", "float", "int", "bool") if kind in kinds), empty)
 
 
 def _even(column: Iterable[Cell], kind: str) -> list[Any]:

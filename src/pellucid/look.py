@@ -17,7 +17,7 @@ from pellucid.choices import stages
 from pellucid.choices.places import Places, named, shape_of
 from pellucid.engine import interrupt, memory
 from pellucid.engine.passes import Heard
-from pellucid.engine.run import attentions, run, surveyed
+from pellucid.engine.run import attentions, run
 from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import explain, wrapped
 from pellucid.methods.attention import gated
@@ -211,7 +211,7 @@ def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]
             ) -> tuple[list[Layer], list[Site], tuple[tuple[int, ...] | None, int]]:
     """The layers and the attentions that are looked at, and how the tokens of a picture lie over it."""
     wanted = [layers] if isinstance(layers, str) else list(layers)
-    calls = surveyed(subject.module, example.carrier, subject.facts)
+    here = Places(subject, example)
     names: list[str] = []
     heads: list[Site] = []
     for name in wanted:
@@ -221,11 +221,18 @@ def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]
             heads += _attentions(subject, example, name)
         else:
             names.append(name)
-    here = Places(subject, example)
-    made = [layer_of(subject, here, name, calls) for name in dict.fromkeys(names)]
-    laid = next((found for c in calls if heads and here.picture and len(shape_of(c)) == 2
-                 and (found := here.laid(c)) is not None and found.before), None)
-    return made, list(dict.fromkeys(heads)), (laid.grid, laid.before) if laid is not None else (None, 0)
+    made = [layer_of(subject, here, name, here.calls) for name in dict.fromkeys(names)]
+    return made, list(dict.fromkeys(heads)), _tokens_laid(here) if heads and here.picture else (None, 0)
+
+
+def _tokens_laid(here: Places) -> tuple[tuple[int, ...] | None, int]:
+    """How the tokens of a picture lie over it, and how many stand before them; known once for a kind of input."""
+    facts, key = here.subject.facts, ("tokens laid", here.example.carrier.signature)
+    if key not in facts:
+        laid = next((found for c in here.calls if len(shape_of(c)) == 2
+                     and (found := here.laid(c)) is not None and found.before), None)
+        facts[key] = (laid.grid, laid.before) if laid is not None else (None, 0)
+    return facts[key]
 
 
 def _attentions(subject: Subject, example: Example, name: str) -> list[Site]:

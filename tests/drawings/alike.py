@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -24,11 +25,14 @@ SOFT = 1.5
 """Pixels of blur: an edge that lies half a pixel further is the same edge."""
 TILE = 8
 """Pixels of a place, of which the mean is taken."""
-LIMIT = 0.05
+LIMIT = 0.03
 """OKLab distance of the worst place up to which two drawings count as the same; black and white are 1 apart."""
+NUMBER = re.compile(r"[−+-]?\d[\d.,]*(e[−-]?\d+)?")
+"""Its last digits may differ from one machine to another, and seconds do from one run to the next."""
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+@lru_cache(16)
 def rendered(svg: str) -> np.ndarray[Any, Any]:
     """OKLab of every pixel, softened: (rows, columns, 3)."""
     image = Image.open(io.BytesIO(png(wordless(svg), width=WIDTH, theme="light"))).convert("RGB")
@@ -48,7 +52,7 @@ def wordless(svg: str) -> str:
 def bar(text: Element) -> Element:
     """Where a text stands, how long it is, and in which colour."""
     size = float(text.get("font-size", "12"))
-    long = em("".join(text.itertext()), 1.0) * size
+    long = em(NUMBER.sub("00", "".join(text.itertext())), 1.0) * size
     left = float(text.get("x", "0")) - long * {"middle": 0.5, "end": 1.0}.get(text.get("text-anchor", ""), 0.0)
     kept = {k: v for k in ("fill", "fill-opacity", "opacity", "transform") if (v := text.get(k))}
     return Element(f"{SVG}rect", {**kept, "x": f"{left:.2f}", "y": f"{float(text.get('y', '0')) - 0.6 * size:.2f}",
@@ -66,7 +70,7 @@ def apart(one: str, other: str) -> float:
 
 
 def said(svg: str) -> list[str]:
-    """Every line of text without its numbers, which may differ in the last digit from one machine to another."""
+    """Every line of text, numbers as #."""
     root = ElementTree.fromstring(svg)
     lines = ("".join(e.itertext()) for e in root.iter() if e.tag in (f"{SVG}text", f"{SVG}title", f"{SVG}desc"))
-    return [re.sub(r"[−+-]?\d[\d.,]*(e[−-]?\d+)?", "#", line) for line in lines]
+    return [NUMBER.sub("#", line) for line in lines]

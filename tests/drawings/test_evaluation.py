@@ -25,7 +25,8 @@ from pellucid.words.features import Features, groups, patches
 
 sys.path.insert(0, str(Path(__file__).parent))
 import samples
-from test_drawings import HOSTILE, OUTSIDE, SVG
+from hostile import HOSTILE, harmless
+from test_drawings import OUTSIDE, SVG
 from test_report import Reader
 
 DELETION = Measurement(
@@ -229,21 +230,14 @@ def test_the_text_forms_fit_and_say_the_same(width: int, lang: str) -> None:
 
 # --- labels of others
 
-@pytest.mark.parametrize("label", [*HOSTILE, "</title><script>", "&amp;&#60;"])
+@pytest.mark.parametrize("label", HOSTILE)
 def test_a_hostile_label_is_text_and_nothing_else(label: str) -> None:
     e = evaluation(target=label, method=label, model=label, unfit={label: Finding(label, "warn", label, label)})
     many = (label + "1", label + "2", label + "3")
     layout = groups(range(5), [label] * 5, "columns", "columns")
     c = comparison(layout, Shown("table", cells=(label,) * 5), names=many, target=label)
     for item in (e, c, replace(c, model=label)):
-        for theme in ("auto", "dark"):
-            svg = item.svg(theme=theme)
-            root = parsed(svg)
-            allowed = {"svg", "title", "desc", "style", "rect", "g", "text", "path", "circle", "image", "defs",
-                       "linearGradient", "stop"}
-            assert {n.tag.removeprefix(SVG) for n in root.iter()} <= allowed
-            assert not [k for n in root.iter() for k in n.attrib if k.lower().startswith("on")]
-            assert not re.search("[\u202a-\u202e\u2066\u2067]", svg)
+        harmless(item.svg())
         item.text()
     Reader(page([e, c], title=label))
 

@@ -1,23 +1,25 @@
-"""A report is one file that says everything, fetches nothing and runs nothing."""
+"""A report is one file that says everything, fetches nothing and runs nothing but its own script."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import sys
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from pellucid.report import live
 from pellucid.report.page import POLICY, Section, page, report
 from pellucid.words.errors import FileError, OptionError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import samples
-from test_drawings import HOSTILE
+from hostile import HOSTILE
 
-VOID = {"meta", "br", "hr", "col"}
+VOID = {"meta", "br", "hr", "col", "img"}
 
 
 class Reader(HTMLParser):
@@ -26,7 +28,7 @@ class Reader(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.open, self.tags, self.attributes = list[str](), list[str](), list[tuple[str, str, str]]()
-        self.headings, self.words = list[int](), list[str]()
+        self.headings, self.words, self.scripts = list[int](), list[str](), list[str]()
         self.feed(html)
         self.close()
         assert self.open == []
@@ -43,7 +45,9 @@ class Reader(HTMLParser):
         assert self.open.pop().lower() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if "script" in self.open:
+            self.scripts.append(data)
+        elif "style" not in self.open:
             self.words.append(data)
 
     @property
@@ -57,11 +61,18 @@ def parts() -> list[object]:
     return [samples.digit(), beside, samples.sentence(), samples.row(verdict=samples.WARN)]
 
 
-def test_the_page_fetches_nothing_runs_nothing_and_says_so_to_the_browser() -> None:
+def only_our_script(read: Reader) -> bool:
+    """One script, the package's own word for word, and the digest of it in the policy."""
+    digest = base64.b64encode(hashlib.sha256("".join(read.scripts).encode()).digest()).decode()
+    policy = ("meta", "content", f"{POLICY}; script-src 'sha256-{digest}'")
+    return read.tags.count("script") == 1 and policy in read.attributes and "".join(read.scripts) == live.source()
+
+
+def test_the_page_fetches_nothing_runs_its_own_script_and_says_so_to_the_browser() -> None:
     read = Reader(page(parts(), title="Demo"))
-    assert ("meta", "content", POLICY) in read.attributes
+    assert only_our_script(read)
     assert POLICY.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
-    assert not {"script", "iframe", "object", "embed", "link", "base", "form"} & set(read.tags)
+    assert not {"iframe", "object", "embed", "link", "base", "form"} & set(read.tags)
     for _, name, value in read.attributes:
         assert not name.startswith("on")
         if name in ("href", "src", "srcset", "action"):
@@ -113,7 +124,7 @@ def test_hostile_words_stay_words(bad: str) -> None:
     e = samples.row(target=bad, method=bad or "m", summary=bad, paper=bad, provenance={bad: bad},
                     labels=(bad,))
     read = Reader(page([e, Section(bad, bad, [e])], title=bad or "t", notes=bad))
-    assert "script" not in read.tags
+    assert only_our_script(read)
     assert not [k for _, k, _ in read.attributes if k.startswith("on")]
     assert not re.search("[\u202a-\u202e\u200b-\u200f\ufeff\x00-\x08\x1b]", read.text)
 
@@ -127,7 +138,7 @@ def test_the_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert refused.value.code == "file.unwritable"
 
 
-@pytest.mark.parametrize(("name", "do"), [("why.pdf", "print it to PDF"), ("why.docx", "ending in .html"), ("why", "")])
+@pytest.mark.parametrize(("name", "do"), [("why.docx", "ending in .html"), ("why", ".pdf")])
 def test_other_formats_are_refused_with_a_way_out(tmp_path: Path, name: str, do: str) -> None:
     with pytest.raises(OptionError) as refused:
         report([samples.row()], tmp_path / name)
@@ -137,8 +148,8 @@ def test_other_formats_are_refused_with_a_way_out(tmp_path: Path, name: str, do:
         page(["text"])  # type: ignore[list-item]
 
 
-def test_a_report_of_many_stays_quick_and_small() -> None:
-    start = time.perf_counter()
+def test_a_report_of_many_stays_small_and_shares_one_style() -> None:
     made = page([samples.sentence(ordinal=i) for i in range(40)])
-    assert len(made) < 3_000_000
-    assert time.perf_counter() - start < 60  # a hang, not a speed
+    assert len(made) < 40 * 32_000 + 60_000
+    assert made.count("<style") == 1  # a browser works out every style anew for each sheet it meets
+    assert "content-visibility:auto" in made

@@ -5,21 +5,18 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import pellucid
+from tests.languages.syntax import Module, assigned, called, default, module, parameters, returned
 
 SOURCE = Path(pellucid.__file__).parent
-SPEAKERS = ("Finding", "Disconnected")
-"""What takes sentences besides the errors, all of which end in Error."""
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-"""Either kind, whose fields are the same."""
-
 OURS = ("PellucidError", "InputError", "TargetError", "LayerError", "OptionError", "ModelError", "BudgetError",
         "FileError")
+"""The errors, whose last three arguments are sentences."""
+
 ASIDES = {
     ("tuning", "_against"): "twin", ("tuning", "_kind"): "twin", ("agreement", "refused"): "twin",
     ("choose", "method_for"): "choice", ("choose", "_all_layers"): "choice", ("stages", "composite"): "choice",
@@ -43,49 +40,6 @@ class Sentence:
     code: str
     template: str
     where: str
-
-
-@dataclass
-class Module:
-    """A file with what its names stand for."""
-
-    path: Path
-    tree: ast.Module
-    functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
-    constants: dict[str, ast.expr] = field(default_factory=dict)
-    owners: dict[ast.AST, ast.FunctionDef] = field(default_factory=dict)
-    calls: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
-    imported: dict[str, str] = field(default_factory=dict)
-
-
-def module(path: Path, text: str | None = None) -> Module:
-    """A file of Python, read."""
-    found = Module(path, ast.parse(path.read_text("utf-8") if text is None else text))
-    for node in found.tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            for name in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(name, ast.Name):
-                    found.constants[name.id] = node.value
-
-    def owned(node: ast.AST, owner: ast.FunctionDef | None) -> None:
-        for child in ast.iter_child_nodes(node):
-            if owner is not None:
-                found.owners[child] = owner
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                found.functions[child.name] = child  # pyright: ignore[reportArgumentType]
-            if isinstance(child, ast.Call):
-                found.calls[_called(child)].append(child)
-            owned(child, child if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else owner)  # pyright: ignore[reportArgumentType]
-
-    owned(found.tree, None)
-    for node in ast.walk(found.tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.imported |= {a.asname or a.name: node.module.rpartition(".")[2] for a in node.names}
-    return found
-
-
-def _called(call: ast.Call) -> str:
-    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 
 class Reader:
@@ -161,10 +115,10 @@ class Reader:
     def _name(self, m: Module, node: ast.Name, depth: int) -> set[Template]:
         owner = m.owners.get(node)
         while owner is not None:
-            found = _assigned(owner, node.id)
+            found = assigned(owner, node.id)
             if found:
                 return set[Template]().union(*(self.said(m, v, depth + 1) for v in found))
-            given = _parameters(owner)
+            given = parameters(owner)
             if node.id in given:
                 return self._argument(m, owner, given, node.id, depth)
             owner = m.owners.get(owner)
@@ -201,14 +155,14 @@ class Reader:
                 value = call.args[at]
             if value is not None:
                 found |= {t if any(p and " " in p for p in t) else HOLE for t in self.said(m, value, depth + 1)}
-        default = _default(owner, name)
-        if default is not None:
-            found |= {t for t in self.said(self.modules[0], default, depth + 1) if t != HOLE}
+        usual = default(owner, name)
+        if usual is not None:
+            found |= {t for t in self.said(self.modules[0], usual, depth + 1) if t != HOLE}
         return found or {HOLE}
 
     def _call(self, m: Module, node: ast.Call, depth: int) -> set[Template]:
         """A function of ours with wordings of its own fills a hole with phrases; `get` looks into a constant."""
-        name = _called(node)
+        name = called(node)
         if name == "get" and isinstance(node.func, ast.Attribute) and node.args:
             found = self._looked_up(m, node.func.value, depth)
             more = self.said(m, node.args[1], depth + 1) if len(node.args) > 1 else set[Template]()
@@ -216,7 +170,7 @@ class Reader:
         if name == "join" and node.args:
             listed, owner = node.args[0], m.owners.get(node)
             if isinstance(listed, ast.Name) and owner is not None:
-                listed = next(iter(_assigned(owner, listed.id)), listed)
+                listed = next(iter(assigned(owner, listed.id)), listed)
             if isinstance(listed, ast.GeneratorExp | ast.ListComp):
                 self._note(self.said(m, listed.elt, depth + 1))
             return {HOLE}
@@ -225,7 +179,7 @@ class Reader:
         if name in m.functions or (name in self.elsewhere and isinstance(node.func, ast.Name)):
             other, fn = (m, m.functions[name]) if name in m.functions else self.elsewhere[name]
             if fn.returns is not None and "str" in ast.unparse(fn.returns) and depth < 8:
-                for value in _returned(fn):
+                for value in returned(fn):
                     self._note(self.said(other, value, depth + 1))
         return {HOLE}
 
@@ -233,7 +187,7 @@ class Reader:
         """What a property says fills a hole with phrases."""
         found = self.properties.get(node.attr, ())
         if len(found) == 1 and depth < 8:
-            for value in _returned(found[0][1]):
+            for value in returned(found[0][1]):
                 self._note(self.said(found[0][0], value, depth + 1))
 
     def _looked_up(self, m: Module, node: ast.expr, depth: int) -> set[Template]:
@@ -244,7 +198,7 @@ class Reader:
             m, value = self.values[node.id]
         owner = m.owners.get(node)
         if value is None and owner is not None:
-            found = _assigned(owner, node.id)
+            found = assigned(owner, node.id)
             value = found[0] if found else None
         return self._of_dict(m, value, depth) if value is not None else {HOLE}
 
@@ -267,65 +221,6 @@ def _flat(parts: Iterable[Template]) -> Template:
         elif piece != "":
             made.append(piece)
     return tuple(made)
-
-
-def _own(fn: ast.FunctionDef) -> Iterator[ast.AST]:
-    """The nodes of a function without those of functions in it."""
-    todo: list[ast.AST] = list(fn.body)
-    while todo:
-        node = todo.pop()
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            todo += ast.iter_child_nodes(node)
-
-
-def _assigned(fn: ast.FunctionDef, name: str) -> list[ast.expr]:
-    found: list[ast.expr] = []
-    for node in _own(fn):
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name) and target.id == name:
-                    found.append(node.value)
-                elif isinstance(target, ast.Tuple):
-                    found += _unpacked(target, node.value, name)
-        elif isinstance(node, ast.NamedExpr) and node.target.id == name:
-            found.append(node.value)
-        elif isinstance(node, ast.For) and isinstance(node.target, ast.Tuple):
-            rows = node.iter.elts if isinstance(node.iter, ast.Tuple | ast.List) else []
-            for row in rows:
-                found += _unpacked(node.target, row, name)
-    return found
-
-
-def _unpacked(target: ast.Tuple, value: ast.expr, name: str) -> list[ast.expr]:
-    for at, part in enumerate(target.elts):
-        if isinstance(part, ast.Name) and part.id == name:
-            if isinstance(value, ast.Tuple) and at < len(value.elts):
-                return [value.elts[at]]
-            if isinstance(value, ast.IfExp):
-                return [v for side in (value.body, value.orelse) for v in _unpacked(target, side, name)]
-            return [ast.Constant(0)]
-    return []
-
-
-def _parameters(fn: ast.FunctionDef) -> list[str]:
-    names = [a.arg for a in (*fn.args.posonlyargs, *fn.args.args)]
-    return [n for n in names if n not in ("self", "cls")] + [a.arg for a in fn.args.kwonlyargs]
-
-
-def _default(fn: ast.FunctionDef, name: str) -> ast.expr | None:
-    names = [a.arg for a in (*fn.args.posonlyargs, *fn.args.args)]
-    pairs = dict(zip(names[len(names) - len(fn.args.defaults):], fn.args.defaults, strict=True))
-    pairs |= {a.arg: d for a, d in zip(fn.args.kwonlyargs, fn.args.kw_defaults, strict=True) if d is not None}
-    return pairs.get(name)
-
-
-def _returned(fn: ast.FunctionDef) -> list[ast.expr]:
-    found: list[ast.expr] = []
-    for node in _own(fn):
-        if isinstance(node, ast.Return) and node.value is not None:
-            found += node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-    return found
 
 
 def written(t: Template) -> str:
@@ -359,7 +254,7 @@ def sentences(modules: Iterable[Module]) -> tuple[list[Sentence], list[tuple[str
     for m in reader.modules:
         for name, fn in m.functions.items():
             code = ASIDES.get((m.path.stem, name))
-            for value in _returned(fn) if code else []:
+            for value in returned(fn) if code else []:
                 for t in reader.said(m, value):
                     if worded(t) and code and any(p and " " in p for p in t):
                         found.setdefault((code, written(t)), Sentence(code, written(t), f"{m.path.name}:{fn.lineno}"))
@@ -387,6 +282,8 @@ def _speaks(reader: Reader, m: Module, name: str, call: ast.Call) -> Iterator[tu
         parts = args[1:2]
     elif ast.unparse(call.func) == "notes.append" and len(args) == 1 and m.path.parent.name == "models":
         code, parts = ast.Constant("note"), args
+    elif name == "Rounding" and len(args) == 3:
+        code, parts = ast.Constant("format"), args[2:]
     elif name == "Twin":
         code, parts = ast.Constant("twin"), [k.value for k in call.keywords if k.arg == "refused"]
     elif name == "Usual" and len(args) == 3:
@@ -396,7 +293,7 @@ def _speaks(reader: Reader, m: Module, name: str, call: ast.Call) -> Iterator[tu
     if code is None or not parts:
         return
     owner = m.owners.get(code)
-    given = _parameters(owner) if owner is not None else []
+    given = parameters(owner) if owner is not None else []
     if owner is not None and isinstance(code, ast.Name) and code.id in given:
         for other, outer in reader._callers(m, owner):
             known = dict(zip(given, outer.args, strict=False)) | {k.arg: k.value for k in outer.keywords if k.arg}

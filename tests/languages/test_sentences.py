@@ -19,6 +19,7 @@ from pellucid.languages import chinese, strings
 from pellucid.languages.catalogue import CATALOGUE
 from pellucid.languages.sentences import AREAS, GOES_ON, plain, sentences, template, translated, wordings
 from tests.languages import reading
+from tests.languages.syntax import module
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -51,7 +52,7 @@ def wrong(n: int) -> InputError:
 
 def test_a_planted_sentence_is_noticed() -> None:
     """The check has teeth: every wording of an error that nobody translated is named."""
-    said, phrases = reading.sentences([reading.module(Path("planted.py"), PLANTED)])
+    said, phrases = reading.sentences([module(Path("planted.py"), PLANTED)])
     found = {line.partition(": planted.code: ")[2] for line in untranslated(said, phrases)}
     assert found == {"a thing in row {0}", "a thing in no row", "nothing of the kind", "take it out", "put it in"}
 
@@ -105,7 +106,7 @@ def test_methods_metrics_and_help_are_in_chinese() -> None:
     helps = [v.help for v in verbs] + [getattr(p, "help", "") for v in verbs for p in v.params]
     assert len(helps) > 100
     known = {e for c, e, _ in wordings() if c == "help"}
-    assert [h for h in helps if h and h not in known] == []
+    assert [h for h in helps if h and h not in known and not CHINESE.search(translated("help", h, "zh"))] == []
 
 
 def test_what_nobody_knows_stays_as_it_is() -> None:

@@ -44,6 +44,8 @@ class Attending(TorchFunctionMode):
         self.said, self.rows = said, rows
         self.open: list[str] = []
         self.heads: int | None = None
+        self.own = False
+        """Whether what is handed to `said` was made here, so that the model has no hold of it."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -79,7 +81,8 @@ class Attending(TorchFunctionMode):
         """Scaled dot-product attention with its probabilities written down."""
         if enable_gqa:
             key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
-        logits = (query @ key.transpose(-2, -1)) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+        # The queries are scaled, not the logits: there are fewer of them.
+        logits = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
         if is_causal:
             attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=query.device).tril()
         if attn_mask is not None and attn_mask.dtype == torch.bool:
@@ -95,7 +98,11 @@ class Attending(TorchFunctionMode):
         if blind is not None:
             found = found.masked_fill(blind, 0.0)
         if found.dim() in (3, 4):
-            found = self._told(found)
+            self.own = True
+            try:
+                found = self._told(found)
+            finally:
+                self.own = False
         return (torch.dropout(found, dropout_p, True) if dropout_p else found) @ value
 
     @contextmanager

@@ -6,16 +6,12 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import output, writing
 from pellucid.cli.data import Inputs
 from pellucid.cli.explain import Budget, Chunk, Column, Device, Model, Trust
 
 Layers = Annotated[list[str] | None, typer.Option(
     "--layers", "-l", metavar="L", help="stages, activations, or a layer's name; give several. Both if left out.")]
-Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .svg, .txt or .json; may be given several times.")]
-
-ENDINGS = (".svg", ".txt", ".json")
 
 
 def activity(
@@ -23,7 +19,7 @@ def activity(
     inputs: Inputs,
     layers: Layers = None,
     column: Column = None,
-    out: Out = None,
+    out: writing.Out = None,
     json: output.Json = False,
     lang: output.Lang = "en",
     trust: Trust = False,
@@ -38,12 +34,10 @@ def activity(
     """
     lang = output.language(lang)
     from pellucid.activity import activity as watched
-    from pellucid.cli import writing
     from pellucid.cli.data import several
     from pellucid.models.sources import load
-    from pellucid.store import atomic
 
-    places = [writing.check(path, ENDINGS) for path in out or []]
+    places = [writing.check(path) for path in out or []]
     with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     some, _ = several(subject, inputs, column=column)
@@ -58,10 +52,7 @@ def activity(
              "saturated": list(c.saturated), "unseen": c.unseen, "p": c.p, "scale": c.scale, "fine": c.fine}
             for c in found.values()]}
     for place in places:
-        kind = place.suffix.lower()
-        content = (found.svg(lang=lang) if kind == ".svg" else output.as_text(made) + "\n" if kind == ".json"
-                   else found.text(lang=lang))
-        atomic.write(place, content.encode())
+        writing.write_drawn([found], place, made, lang=lang)
     if json:
         output.say_json(made)
     elif not places:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli import flags, output
-from pellucid.cli.evaluate import ENDINGS, Controls, Metrics, Out, as_dict
+from pellucid.cli import flags, output, writing
+from pellucid.cli.evaluate import Controls, Metrics, as_dict
 from pellucid.cli.explain import (
     Budget,
     Chunk,
@@ -51,7 +51,7 @@ def compare(
     seed: Seed = 0,
     row: Row = None,
     column: Column = None,
-    out: Out = None,
+    out: writing.Out = None,
     json: output.Json = False,
     lang: output.Lang = "en",
     trust: Trust = False,
@@ -67,13 +67,13 @@ def compare(
     Every option of a method or a metric is a flag as well; each goes to those that have it.
     """
     lang = output.language(lang)
-    from pellucid.cli import inputs, writing
+    from pellucid.cli import inputs
     from pellucid.compare import METRICS
     from pellucid.compare import compare as compared
     from pellucid.models.sources import load
     from pellucid.words.size import size
 
-    places = [writing.check(path, ENDINGS) for path in out or []]
+    places = [writing.check(path) for path in out or []]
     methods, asked = method or [], "all" if metric == ["all"] else list(metric or METRICS)
     options = flags.read(ctx.meta.get(flags.KEY, {}), methods, [] if asked == "all" else list(asked))
     if layer is not None:

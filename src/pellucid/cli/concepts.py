@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import output, writing
 from pellucid.cli.explain import Budget, Chunk, Device, Model, Trust
 from pellucid.words.errors import OptionError
 
@@ -28,10 +28,6 @@ Over = Annotated[str, typer.Option(metavar="O", help="units, channels, or auto."
 Sets = Annotated[int, typer.Option(metavar="N", min=2, help="Random counter-sets.")]
 Permutations = Annotated[int, typer.Option(metavar="N", min=19, help="Random concepts that the test compares with.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Makes random draws repeatable.")]
-Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .svg, .txt or .json; may be given several times.")]
-
-ENDINGS = (".svg", ".txt", ".json")
 
 
 def concepts(
@@ -45,7 +41,7 @@ def concepts(
     sets: Sets = 10,
     permutations: Permutations = 499,
     seed: Seed = 0,
-    out: Out = None,
+    out: writing.Out = None,
     json: output.Json = False,
     lang: output.Lang = "en",
     trust: Trust = False,
@@ -59,13 +55,11 @@ def concepts(
     TCAV with a test against random concepts, and control of false discoveries over all concepts and layers.
     """
     lang = output.language(lang)
-    from pellucid.cli import writing
     from pellucid.concepts import tcav
     from pellucid.models.sources import load
-    from pellucid.store import atomic
     from pellucid.words.method import AUTO
 
-    places = [writing.check(path, ENDINGS) for path in out or []]
+    places = [writing.check(path) for path in out or []]
     named = dict(_named(text) for text in concept or [])
     with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
@@ -81,10 +75,7 @@ def concepts(
          "stability": t.stability, "significant": t.significant, "findings": [f.code for f in t.findings]}
         for t in found.values()]}
     for place in places:
-        kind = place.suffix.lower()
-        content = (found.svg(lang=lang) if kind == ".svg" else output.as_text(made) + "\n" if kind == ".json"
-                   else found.text(lang=lang))
-        atomic.write(place, content.encode())
+        writing.write_drawn([found], place, made, lang=lang)
     if json:
         output.say_json(made)
     elif not places:

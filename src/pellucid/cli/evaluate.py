@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli import flags, output
+from pellucid.cli import flags, output, writing
 from pellucid.cli.explain import (
     Baseline,
     Budget,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from pellucid.models.subject import Subject
     from pellucid.words.evaluation import Evaluation
 
-ENDINGS = (".html", ".pdf", ".svg", ".txt", ".json")
-
 Metrics = Annotated[list[str] | None, typer.Option(
     "--metric", metavar="NAME", help="What to measure, such as deletion or sensitivity_n; give several, or all. Some "
                                      "usual ones if left out.")]
@@ -43,8 +41,6 @@ Mask = Annotated[str | None, typer.Option(
                       "names of words or columns, with commas.")]
 Controls = Annotated[int, typer.Option(
     metavar="N", min=0, help="Beside every metric: the same values at so many other places, which know nothing.")]
-Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .html, .pdf, .svg, .txt or .json; may be given several times.")]
 
 
 def evaluate(
@@ -62,7 +58,7 @@ def evaluate(
     seed: Seed = 0,
     row: Row = None,
     column: Column = None,
-    out: Out = None,
+    out: writing.Out = None,
     json: output.Json = False,
     lang: output.Lang = "en",
     trust: Trust = False,
@@ -79,7 +75,7 @@ def evaluate(
     """
     lang = output.language(lang)
     from pellucid import catalog
-    from pellucid.cli import inputs, writing
+    from pellucid.cli import inputs
     from pellucid.evaluate import USUAL
     from pellucid.evaluate import evaluate as evaluated
     from pellucid.explain import explain as explained
@@ -87,7 +83,7 @@ def evaluate(
     from pellucid.words.errors import PellucidError
     from pellucid.words.size import size
 
-    places = [writing.check(path, ENDINGS) for path in out or []]
+    places = [writing.check(path) for path in out or []]
     methods = method or []
     asked: Any = "all" if metric == ["all"] else list(metric or USUAL)
     if mask is not None and not metric:
@@ -102,8 +98,7 @@ def evaluate(
         subject = load(model, trust=trust, device=device)
     subject, wanted = in_language(subject, target, lang)
     raw = inputs.read(subject, input, row=row, column=column)
-    writing.check_count([p for p in places if p.suffix == ".svg"],
-                        max(len(methods), 1) * (len(raw) if isinstance(raw, list) else 1))
+    writing.check_count(places, max(len(methods), 1) * (len(raw) if isinstance(raw, list) else 1))
     if mask is not None:
         theirs["mask"] = read_mask(mask, subject)
     chosen, ours, base = bound(methods, ours, baseline or [])

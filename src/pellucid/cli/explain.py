@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli import flags, output
+from pellucid.cli import flags, output, writing
 from pellucid.languages.sentences import translated
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ Baseline = Annotated[list[str] | None, _choice(
 Seed = Annotated[int, _choice("N", "Makes random draws repeatable.")]
 Row = Annotated[int | None, typer.Option(metavar="N", help="Only this row of a CSV file, counted from 1.")]
 Column = Annotated[str | None, typer.Option(metavar="NAME", help="The column of a CSV file that holds the text.")]
-Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .html, .pdf, .svg, .pellucid, .txt or .json; may be given several times.")]
 Keep = Annotated[bool, typer.Option("--keep-input", help="Store the input itself in the .pellucid file.")]
 Trust = Annotated[bool, _running(
     "Load files that can run commands of their author (.pt2, pickled weights).", "--trust")]
@@ -70,7 +68,7 @@ def explain(
     seed: Seed = 0,
     row: Row = None,
     column: Column = None,
-    out: Out = None,
+    out: writing.OutStored = None,
     keep_input: Keep = False,
     json: output.Json = False,
     lang: output.Lang = "en",
@@ -88,10 +86,10 @@ def explain(
     Every option of a method is a flag as well, such as --steps 64 or --samples 500: see pellucid methods.
     """
     lang = output.language(lang)
-    from pellucid.cli import inputs, writing
+    from pellucid.cli import inputs
     from pellucid.words.size import size
 
-    places = [writing.check(path) for path in out or []]
+    places = [writing.check(path, writing.STORED) for path in out or []]
     methods = method or []
     options = flags.read(ctx.meta.get(flags.KEY, {}), methods)
     flags.known(methods)  # an unknown method is said before a model is loaded
@@ -118,7 +116,6 @@ def explain(
 def told(answers: Any, places: Sequence[Any], *, json: bool, lang: str, keep_input: bool, title: str,
          profile: bool = False) -> int:
     """Print and write what was found; the answer is the exit code."""
-    from pellucid.cli import writing
     from pellucid.words.errors import PellucidError
 
     found = flat(answers, "en" if json else lang)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import output, writing
 from pellucid.cli.data import Inputs, Label
 from pellucid.cli.explain import Budget, Chunk, Column, Device, Model, Trust
 
@@ -17,10 +17,6 @@ Share = Annotated[float | None, typer.Option(metavar="S", help="Plan to go witho
 Loss = Annotated[float | None, typer.Option(
     metavar="L", help="Plan to go without as many heads as are foretold to cost no more, and measure.")]
 Save = Annotated[str | None, typer.Option("--save", metavar="FILE", help="Write the pruned copy as .safetensors.")]
-Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .svg, .txt or .json; may be given several times.")]
-
-ENDINGS = (".svg", ".txt", ".json")
 
 
 def heads(
@@ -33,7 +29,7 @@ def heads(
     share: Share = None,
     loss: Loss = None,
     save: Save = None,
-    out: Out = None,
+    out: writing.Out = None,
     json: output.Json = False,
     lang: output.Lang = "en",
     trust: Trust = False,
@@ -47,14 +43,12 @@ def heads(
     Importance by ablation and by gradient with intervals, likeness between heads, and a pruning plan that is measured.
     """
     lang = output.language(lang)
-    from pellucid.cli import writing
     from pellucid.cli.data import several
     from pellucid.heads import heads as asked
     from pellucid.models.sources import load
-    from pellucid.store import atomic
     from pellucid.words.errors import OptionError
 
-    places = [writing.check(path, ENDINGS) for path in out or []]
+    places = [writing.check(path) for path in out or []]
     kept = None if save is None else writing.check(save, (".safetensors",))
     if kept is not None and share is None and loss is None:
         raise OptionError("option.missing", "--save without a plan", "--share or --loss", "say how much may go")
@@ -81,10 +75,7 @@ def heads(
                         "parameters": list(measured.parameters), "time": measured.time.value,
                         "masked": list(measured.masked)}
     for place in places:
-        kind = place.suffix.lower()
-        content = (found.svg(lang=lang) if kind == ".svg" else output.as_text(made) + "\n" if kind == ".json"
-                   else found.text(lang=lang) + told)
-        atomic.write(place, content.encode())
+        writing.write_drawn([found], place, made, lang=lang, more=told)
     if json:
         output.say_json(made)
     elif not places:

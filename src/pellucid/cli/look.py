@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import output, writing
 from pellucid.cli.explain import Budget, Chunk, Column, Device, Input, Model, Row, Trust
 
 Layers = Annotated[list[str] | None, typer.Option(
@@ -16,10 +16,6 @@ Rank = Annotated[str, typer.Option(
 Target = Annotated[str | None, typer.Option(
     metavar="T", help="What attribution is for; the predicted class if left out.")]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Channels that are shown of each layer.")]
-Out = Annotated[list[str] | None, typer.Option(
-    "--out", "-o", metavar="FILE", help="Write .svg, .txt or .json; may be given several times.")]
-
-ENDINGS = (".svg", ".txt", ".json")
 
 
 def look(
@@ -31,7 +27,7 @@ def look(
     top: Top = 12,
     row: Row = None,
     column: Column = None,
-    out: Out = None,
+    out: writing.Out = None,
     json: output.Json = False,
     lang: output.Lang = "en",
     trust: Trust = False,
@@ -45,12 +41,11 @@ def look(
     Feature maps, the figures of every layer, and attention, in one pass.
     """
     lang = output.language(lang)
-    from pellucid.cli import inputs, writing
+    from pellucid.cli import inputs
     from pellucid.look import look as looked
     from pellucid.models.sources import load
-    from pellucid.store import atomic
 
-    places = [writing.check(path, ENDINGS) for path in out or []]
+    places = [writing.check(path) for path in out or []]
     with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     raw = inputs.read(subject, input, row=row, column=column)
@@ -63,10 +58,7 @@ def look(
             name: {"heads": value.shape[-3], "queries": value.shape[-2], "keys": value.shape[-1],
                    "agrees": seen.agreed.get(name)} for name, value in seen.attention.items()}}
     for place in places:
-        kind = place.suffix.lower()
-        content = (seen.svg(lang=lang, top=top) if kind == ".svg" else output.as_text(made) + "\n" if kind == ".json"
-                   else seen.text(lang=lang))
-        atomic.write(place, content.encode())
+        writing.write_drawn([seen], place, made, lang=lang, top=top)
     if json:
         output.say_json(made)
     elif not places:

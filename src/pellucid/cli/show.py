@@ -6,22 +6,20 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import output, writing
 
 
 def show(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file that `pellucid explain` or save() wrote.")],
-    out: Annotated[list[str] | None, typer.Option("--out", "-o", metavar="FILE",
-                   help="Write .html, .pdf, .svg, .txt or .json instead of printing.")] = None,
+    out: writing.OutStored = None,
     json: output.Json = False,
     lang: output.Lang = "en",
 ) -> int:
     """Show a stored explanation; no model is needed."""
     lang = output.language(lang)
-    from pellucid.cli import writing
     from pellucid.store.file import open_
 
-    places = [writing.check(path) for path in out or []]
+    places = [writing.check(path, writing.STORED) for path in out or []]
     found = open_(file)
     if json:
         output.say_json(output.as_dict(found))

@@ -6,34 +6,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli import output
+from pellucid.cli import output, writing
 
 if TYPE_CHECKING:
     from pellucid.words.watch import Training
 
-ENDINGS = (".html", ".pdf", ".svg", ".txt", ".json")
-
 
 def watch(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A folder that pellucid.watch() wrote or is writing.")],
-    out: Annotated[list[str] | None, typer.Option("--out", "-o", metavar="FILE",
-                   help="Write .html, .pdf, .svg, .txt or .json instead of printing.")] = None,
+    out: writing.Out = None,
     json: output.Json = False,
     lang: output.Lang = "en",
 ) -> int:
     """Show a training that was watched: what died, vanished, exploded or moved, and when."""
     lang = output.language(lang)
-    from pellucid.cli import writing
+    from pellucid.views.training import title
     from pellucid.words.watch import Training
 
-    places = [writing.check(path, ENDINGS) for path in out or []]
+    places = [writing.check(path) for path in out or []]
     found = Training.open(run)
+    made = as_dict(found)
     if json:
-        output.say_json(as_dict(found))
+        output.say_json(made)
     elif not places:
         output.say(found.text(lang=lang, width=output.width()))
     for place in places:
-        _write(found, place, lang)
+        writing.write_drawn([found], place, made, lang=lang, title=title(found, lang))
         if not json:
             output.wrote([place], lang)
     return output.FINDING if found.verdict.status == "fail" else output.FINE
@@ -48,18 +46,3 @@ def as_dict(found: Training) -> dict[str, Any]:
         "looks": [{"step": r.step, "seconds": r.seconds, "trained": r.trained, "notes": list(r.notes), **r.scalars()}
                   for r in found.records],
     }
-
-
-def _write(found: Training, place: Any, lang: str) -> None:
-    from pellucid.report.page import report
-    from pellucid.store import atomic
-
-    kind = place.suffix.lower()
-    if kind in (".html", ".pdf"):
-        from pellucid.views.training import title
-
-        report([found], place, title=title(found, lang), lang=lang)
-    else:
-        made = (found.svg(lang=lang) if kind == ".svg" else found.text(lang=lang) if kind == ".txt"
-                else output.as_text(as_dict(found)) + "\n")
-        atomic.write(place, made.encode())

@@ -26,12 +26,12 @@ Seen = Callable[[Site, Tensor], Tensor]
 """What to do with the value at a site: keep it, replace it, or both; it returns what runs on."""
 
 
-def module_of(model: nn.Module, site: Site) -> nn.Module:
-    """The module a site names, or an error with the nearest names."""
-    modules = {WHOLE: model, **dict(model.named_modules())}
+def module_of(model: nn.Module, site: Site, known: Mapping[str, nn.Module] | None = None) -> nn.Module:
+    """The module a site names, or an error with the nearest names; `known` are all modules, where they are at hand."""
+    modules = {WHOLE: model, **(dict(model.named_modules()) if known is None else known)}
     if site.layer not in modules:
-        known = [name for name in modules if name not in ("", WHOLE)]
-        raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, known))
+        others = [name for name in modules if name not in ("", WHOLE)]
+        raise LayerError("layer.unknown", repr(site.layer), "a module's name", nearest(site.layer, others))
     found = modules[site.layer]
     if isinstance(found, torch.jit.ScriptModule):
         raise LayerError("layer.scripted", f"{site.layer}, a scripted module, which takes no hooks",
@@ -117,19 +117,22 @@ def listening(model: nn.Module, sites: Mapping[Site, Seen], rows: int = 1) -> An
         for name in open_:
             for site in due(name, attending[name], ":" + ATTENTION):
                 value = sites[site](site, value)
-        return value
+        # A model that wrote its softmax itself may go on in place; what was seen stays as it was.
+        return value if mode.own else value.clone()
 
+    mode = Attending(attended, rows)
+    known = dict(model.named_modules()) if sites else {}
     with ExitStack() as stack:
         for name in by_layer:
-            module = module_of(model, Site(name))
+            module = module_of(model, Site(name), known)
 
             def hook(module: nn.Module, args: Any, output: Any, name: str = name) -> Any:
                 return heard(name, module, args, output)
 
             stack.callback(module.register_forward_hook(hook).remove)
         if attending:
-            tracked = {name: module_of(model, Site(name)) for name in attending}
-            stack.enter_context(Attending(attended, rows).tracking(tracked))
+            tracked = {name: module_of(model, Site(name), known) for name in attending}
+            stack.enter_context(mode.tracking(tracked))
         yield reached
 
 

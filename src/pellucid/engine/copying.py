@@ -12,8 +12,11 @@ HOOKS = frozenset(name for name, value in nn.Module().__dict__.items()
                   if isinstance(value, dict) and name not in ("_parameters", "_buffers", "_modules"))
 """Dictionaries that every module has for itself, and that are nearly always empty."""
 
-ATOMS = (type(None), bool, int, float, complex, str, bytes, type, torch.dtype, torch.device)
-SHARED = (*ATOMS, torch.jit.ScriptFunction)
+UNSAVED = "_non_persistent_buffers_set"
+"""Names of buffers that every module keeps for itself; a set is what copy.deepcopy is slowest at."""
+
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type, torch.dtype, torch.device})
+SHARED = ATOMS | {torch.jit.ScriptFunction}
 """What a copy has in common with the original; a scripted function holds no more than its own text."""
 
 ORDINARY = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__copy__", "__getnewargs__",
@@ -24,8 +27,10 @@ def copied(module: nn.Module, memo: dict[Any, Any]) -> nn.Module:
     """What copy.deepcopy(module, memo) gives: whatever is out of the ordinary is left to it."""
     if id(module) in memo:
         return memo[id(module)]
-    kind = type(module)
-    if any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ORDINARY):
+    kind, kinds = type(module), memo.setdefault("kinds", {})
+    if kind not in kinds:
+        kinds[kind] = any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ORDINARY)
+    if kinds[kind]:
         return copy.deepcopy(module, memo)
     made = kind.__new__(kind)
     memo[id(module)] = made
@@ -40,6 +45,8 @@ def copied(module: nn.Module, memo: dict[Any, Any]) -> nn.Module:
             inside[name] = type(value)((k, _buffer(b, memo)) for k, b in value.items())
         elif name in HOOKS and not value:
             inside[name] = type(value)()
+        elif name == UNSAVED and type(value) is set:
+            inside[name] = set(value)
         else:
             inside[name] = value if type(value) in SHARED else copy.deepcopy(value, memo)
     return made

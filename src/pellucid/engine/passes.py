@@ -160,8 +160,8 @@ class _Pass:
             raise _Enough
         if site == order.site and order.rows is not None:
             return self._given(value)
-        # Handing on a copy keeps what was seen when the next layer works in place.
-        return value.clone()
+        # Handing on a copy keeps what was seen when the next layer works in place; of attention its capture does so.
+        return value if site.part == ATTENTION else value.clone()
 
     def _given(self, rows: Tensor) -> Tensor:
         """What the model gets of the rows: a copy where it may write into them, or where they are read afterwards."""

@@ -138,7 +138,7 @@ class Watch:
 
 EMPTY = CellType()
 _NAMED = ("_parameters", "_buffers", "_modules")
-_APART = (*_NAMED, "training")
+_APART = frozenset({*_NAMED, "training"})
 """Looked at for themselves, or not at all: a shadow is always in evaluation."""
 
 _LOCKS: WeakIdKeyDictionary = WeakIdKeyDictionary()

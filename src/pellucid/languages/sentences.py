@@ -31,7 +31,7 @@ BETWEEN = "; expected "
 QUOTING = ("compare.left_out", "input.empty")
 """Codes whose sentences quote those of other errors."""
 
-ASIDE, DEFINITE = ("help", "target", "summary", "shell", "price", "note", "choice", "twin", "doctor", "*"), 8
+ASIDE, DEFINITE = ("help", "target", "summary", "shell", "price", "note", "format", "choice", "twin", "doctor", "*"), 8
 """What no error says; and how many letters of a quoted sentence must be a wording's own."""
 
 LONGEST, DEEP = 4000, 5
@@ -135,6 +135,12 @@ def translated(code: str, english: str, lang: str | None = None) -> str:
     return _translated(code, english)
 
 
+def noted(text: str, lang: str | None = None) -> str:
+    """What was noted on the way, in a language; an error is noted as `[code] what was found`."""
+    error = re.fullmatch(r"\[([\w.]+)\] (.*)", text, re.DOTALL)
+    return f"[{error[1]}] {translated(error[1], error[2], lang)}" if error else translated("note", text, lang)
+
+
 def _translated(code: str, english: str) -> str:
     known, anyone = _said(code), _said("*")
     seen, middle, wanted = english.rpartition(BETWEEN)
@@ -160,7 +166,7 @@ def _phrase(code: str, text: str, depth: int) -> str:
     lists = [(theirs, members, [_phrase(code, one, depth - 1) for one in members])
              for between, theirs in LISTS if len(members := _members(text, between)) > 1]
     for theirs, members, said in lists:
-        quoted = all(re.fullmatch(r"'[^']*'", one) for one in members)
+        quoted = all(re.fullmatch(r"'[^']*'|\.\w+", one) for one in members)  # names, or endings of files
         if quoted or all(one != was for one, was in zip(said, members, strict=True)):
             return theirs.join(said)
     for known in _phrases(code):

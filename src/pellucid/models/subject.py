@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from pellucid.words import draw
 from pellucid.words.case import Carrier
 from pellucid.words.explanation import Shown
 from pellucid.words.features import Features
@@ -107,3 +108,6 @@ class Subject:
     def spelled(self, languages: Sequence[str] = ("en",)) -> tuple[str, ...]:
         """The labels in the first language that has them."""
         return self.labels_zh if languages and languages[0] == "zh" and self.labels_zh else self.labels
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return draw.call("shown", self)

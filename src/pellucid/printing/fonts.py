@@ -9,6 +9,7 @@ import subprocess
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ _PROBE = b"""#set document(title: "probe")
 """
 
 
+_DRAWN = b"""#set document(title: "probe")
+#image(bytes(sys.inputs.svg), format: "svg", alt: "probe")
+"""
+
+
 def typst() -> Any:
     """The typst package; raises `extra.pdf` where it is missing or too old."""
     try:
@@ -80,8 +86,8 @@ def wide(text: str) -> bool:
     return bool(_WIDE.search(text))
 
 
-_SHOWN: dict[int, tuple[set[str], set[str]]] = {}
-"""For a set of fonts: characters that one of them has, characters that none has."""
+_SHOWN: dict[int, tuple[Any, set[str], set[str]]] = {}
+"""For a set of fonts, which is kept so that its id stays its own: characters that one has, and that none has."""
 
 
 def missing(text: str) -> list[str]:
@@ -90,17 +96,21 @@ def missing(text: str) -> list[str]:
     The typesetter itself is asked, on a page of those characters: it falls back as it does on any other page.
     """
     fonts = installed()
-    good, bad = _SHOWN.setdefault(id(fonts), (set(), set()))
+    _, good, bad = _SHOWN.setdefault(id(fonts), (fonts, set(), set()))
     letters = [c for c in dict.fromkeys(text) if not c.isascii() and unicodedata.category(c) not in _UNSEEN]
     new = [c for c in letters if c not in good and c not in bad]
     if new:
         bad.update(_refused(fonts, new))
         good.update(c for c in new if c not in bad)
-    return [c for c in letters if c in bad]
+    for piled in dict.fromkeys(_ACCENTED.findall(text)):
+        if piled not in good and piled not in bad:
+            (good if _fits(fonts, piled) else bad).add(piled)
+    accents = dict.fromkeys(c for piled in _ACCENTED.findall(text) if piled in bad for c in piled[1:])
+    return [*(c for c in letters if c in bad), *accents]
 
 
-_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs", "Mn", "Me"}
-"""Categories that need no glyph of their own: what is unseen has become a mark before, accents join a letter."""
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+"""Categories that need no glyph: what is unseen has become a mark before."""
 
 
 def _refused(fonts: Any, letters: Sequence[str]) -> set[str]:
@@ -115,6 +125,23 @@ def _refused(fonts: Any, letters: Sequence[str]) -> set[str]:
             return {c for c in letters if c in told}
         raise
     return set()
+
+
+_ACCENTED = re.compile("[^\u0300-\u036f][\u0300-\u036f]+")
+"""A letter with accents of its own: a font may have each, and still no place to put one above the other."""
+
+
+def _fits(fonts: Any, text: str) -> bool:
+    """Whether the typesetter can show this as it is, in a drawing too, where it looks for fonts letter by letter."""
+    family = ",".join(f"'{name}'" for name in faces())
+    svg = (f'<svg xmlns="http://www.w3.org/2000/svg" width="99" height="20" font-family="{family}"><text y="15">'
+           f"{escape(text)}</text></svg>")
+    try:
+        typst().compile(_DRAWN, font_paths=fonts, ignore_system_fonts=True, format="pdf", pdf_standards=["ua-1"],
+                        sys_inputs={"svg": svg})
+    except typst().TypstError:
+        return False
+    return True
 
 
 def marked(text: str, absent: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from pellucid.printing import press
 
 LEAST = 0.72
 """A drawing that fits a page at this share of its size or more is made smaller; a taller one is cut."""
+EMPTY, RULE, SOMETHING = 0, 1, 2
 WIDE = 0.8
 """An empty band of this share of the widest is wide."""
 FINE = 0.5
@@ -39,37 +40,43 @@ def sliced(svg: str, across: float, down: float) -> list[tuple[str, float]]:
 
 
 def _cuts(svg: str, width: float, height: float, tall: float) -> list[float]:
-    """Where to cut so that no slice is taller than `tall`: in a wide empty band of its second half, as low as may be."""
-    busy = _busy(svg, width, height)
+    """Where to cut so that no slice is taller than `tall`: above a rule, or in a wide empty band, as low as may be."""
+    rows = _rows(svg, width, height)
     ends, top = list[float](), 0.0
     while height - top > tall:
-        first, last = int((top + tall * 0.5) * FINE), int((top + tall) * FINE)
-        top = _band(busy, first, min(last, len(busy) - 1)) / FINE
+        first, last = int((top + tall * 0.45) * FINE), int((top + tall) * FINE)
+        top = _band(rows, first, min(last, len(rows) - 2)) / FINE
         ends.append(top)
     return [*ends, height]
 
 
-def _band(busy: np.ndarray[Any, Any], first: int, last: int) -> int:
-    """The middle of the lowest of the wide runs of empty rows; the calmest row where there is none."""
-    runs, start = list[tuple[int, int]](), -1
+def _band(rows: np.ndarray[Any, Any], first: int, last: int) -> int:
+    """The middle of the lowest run of empty rows that ends at a rule; else of the lowest wide one; else any row."""
+    runs, start = list[tuple[int, int, bool]](), -1
     for row in range(first, last + 2):
-        if row <= last and not busy[row]:
+        if row <= last and rows[row] == EMPTY:
             start = row if start < 0 else start
         elif start >= 0:
-            runs.append((row - start, (start + row) // 2))
+            runs.append((row - start, (start + row) // 2, bool(rows[row] == RULE)))
             start = -1
-    if not runs:
-        return max(first + int(np.argmin(busy[first:last + 1])), 1)
-    widest = max(length for length, _ in runs)
-    return max(middle for length, middle in runs if length >= WIDE * widest)
+    ruled = [middle for length, middle, rule in runs if rule and length > 2]
+    widest = max((length for length, _, _ in runs), default=0)
+    wide = [middle for length, middle, _ in runs if length >= WIDE * widest]
+    return max([*(ruled or wide or [last]), 1])
 
 
-def _busy(svg: str, width: float, height: float) -> np.ndarray[Any, Any]:
-    """For each row of a small picture, how much it changes along the row, the card's own edges left out."""
+def _rows(svg: str, width: float, height: float) -> np.ndarray[Any, Any]:
+    """What each row of a small picture holds, the card's own edges left out: nothing, a rule across, or something."""
     picture = press.pixels(svg, round(width * FINE), round(height * FINE))
-    grey = np.asarray(Image.open(io.BytesIO(picture)).convert("L"), dtype=np.int16)
+    with Image.open(io.BytesIO(picture)) as opened:
+        sheet = Image.new("RGBA", opened.size, "white")
+        sheet.alpha_composite(opened.convert("RGBA"))
     edge = round(14 * FINE)
-    return np.abs(np.diff(grey[:, edge:-edge], axis=1)).sum(1)
+    ink = np.abs(255 - np.asarray(sheet.convert("L"), dtype=np.int16)[:, edge:-edge])
+    faint = (np.median(ink, axis=1) > 3) & (ink.max(1) < 80)
+    empty = ink.max(1) <= 3
+    across = faint & (np.roll(empty, 2) | np.roll(empty, 1)) & (np.roll(empty, -2) | np.roll(empty, -1))  # thin
+    return np.where(empty, EMPTY, np.where(across, RULE, SOMETHING))
 
 
 def _window(svg: str, width: float, top: float, end: float) -> str:

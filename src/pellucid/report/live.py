@@ -10,8 +10,18 @@ from functools import cache
 from pellucid.views.script import module
 from pellucid.views.svg import Element, Markup, el
 
-STARTED = "\nenhance(document);\n"
-"""What a page adds to the module, which only defines."""
+STARTED = """
+const near = new IntersectionObserver((seen) => {
+  for (const one of seen) {
+    if (!one.isIntersecting) continue;
+    near.unobserve(one.target);
+    enhance(one.target);
+  }
+}, { rootMargin: "50%" });
+for (const svg of document.querySelectorAll("svg[data-kind]")) near.observe(svg.closest("article, figure, main, body"));
+"""
+"""What a page adds to the module, which only defines: a drawing comes to life when it is about to be seen, so that a
+page of a hundred opens at once."""
 
 _EXPORT = re.compile(r"^export\s*\{[^}]*\}\s*;?|^export\s+default\s+[^;]+;|^export\s+(?=(?:async\s+)?function|const|let|class)",
                      re.MULTILINE)

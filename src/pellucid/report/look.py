@@ -9,8 +9,7 @@ SHEET = f"""
 @media (prefers-color-scheme:dark){{:root{{{properties(DARK)};--page:#0d1014}}}}
 @media print{{:root{{{properties(LIGHT)};--page:#fff;color-scheme:light}}}}
 *{{box-sizing:border-box}}
-html{{-webkit-text-size-adjust:100%;scroll-behavior:smooth}}
-@media (prefers-reduced-motion:reduce){{html{{scroll-behavior:auto}}}}
+html{{-webkit-text-size-adjust:100%}}
 body{{margin:0;background:var(--page);color:var(--ink);font:16px/1.6 {FONTS}}}
 main,header,footer{{max-width:1040px;margin:0 auto;padding:0 24px}}
 header{{padding-top:72px}}

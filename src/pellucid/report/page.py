@@ -24,6 +24,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 WIDE, HALF, NARROW = 760, 520, 360
 
 _NUMBERS = re.compile(r' data-[\w-]+="[^"]*"')
+_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _NEUTRAL = "M9 0a9 9 0 1 0 .001 0z"
 
 
@@ -63,7 +64,7 @@ def report(items: Part | Iterable[Part], path: str | os.PathLike[str], *, title:
 
 def written(doc: Document) -> str:
     """A report as HTML."""
-    lang, several = doc.lang, len(doc.parts) > 1
+    lang, several, sheets = doc.lang, len(doc.parts) > 1, dict[str, None]()
     main = el("main")
     if doc.entries:
         main.add(_hurry(doc))
@@ -72,13 +73,14 @@ def written(doc: Document) -> str:
     if several:
         main.add(_contents(doc))
     for i, part in enumerate(doc.parts):
-        main.add(_article(part, 2, lang, f"s{i + 1}") if isinstance(part, Entry) else _section(part, lang, f"s{i + 1}"))
+        main.add(_article(part, 2, lang, sheets, f"s{i + 1}") if isinstance(part, Entry)
+                 else _section(part, lang, sheets, f"s{i + 1}"))
     script, hashed = live.script()
     policy = POLICY + (f"; script-src '{hashed}'" if hashed else "")
     head = el("head", el("meta", charset="utf-8"), el("meta", http_equiv="Content-Security-Policy", content=policy),
               el("meta", name="viewport", content="width=device-width, initial-scale=1"),
               el("meta", name="color-scheme", content="light dark"),
-              el("meta", name="referrer", content="no-referrer"), el("title", doc.title), style(SHEET))
+              el("meta", name="referrer", content="no-referrer"), el("title", doc.title), style(SHEET + "".join(sheets)))
     header = el("header", _logo(doc.logo) if doc.logo else None, el("h1", doc.title),
                 el("p", say(lang, "embeds"), class_="note") if doc.embeds else None,
                 *(el("p", text, class_="lead") for text in doc.notes),
@@ -116,21 +118,30 @@ def _contents(doc: Document) -> Element:
     return el("nav", el("h2", say(doc.lang, "contents")), made, aria_label=say(doc.lang, "contents"))
 
 
-def _section(group: Group, lang: str, id: str) -> Element:
-    beside = el("div", *(_article(e, 3, lang) for e in group.entries), class_="side" if group.beside else None)
+def _section(group: Group, lang: str, sheets: dict[str, None], id: str) -> Element:
+    beside = el("div", *(_article(e, 3, lang, sheets) for e in group.entries), class_="side" if group.beside else None)
     return el("section", el("h2", group.title), *(el("p", text) for text in group.paragraphs), beside, id=id)
 
 
-def _article(entry: Entry, level: int, lang: str, id: str | None = None) -> Element:
-    """One entry: the drawing for wide and for narrow windows, and the facts."""
+def _article(entry: Entry, level: int, lang: str, sheets: dict[str, None], id: str | None = None) -> Element:
+    """One entry: the drawing for wide and for narrow windows, and the facts; their style goes to `sheets`."""
     small = entry.item.svg(lang=lang, width=NARROW, id=f"{entry.id}-small")
-    figure = el("figure", _classed(entry.svg, "large"), _classed(_NUMBERS.sub("", small), "small"))
+    figure = el("figure", _shared(entry.svg, entry.id, "large", sheets),
+                _shared(_NUMBERS.sub("", small), entry.id, "small", sheets))
     return el("article", el("span", id=id) if id else None, el(f"h{level}", entry.question, class_="unseen"), figure,
               el("div", *(_block(b, level + 1) for b in entry.blocks), class_="facts"), id=entry.id)
 
 
-def _classed(svg: str, kind: str) -> Markup:
-    return Markup(svg.replace("<svg ", f'<svg class="{kind}" ', 1))
+def _shared(svg: str, id: str, kind: str, sheets: dict[str, None]) -> Markup:
+    """A drawing that shares its style with the others of the page: a browser works out all styles anew for each sheet
+    that it meets, which of two hundred takes seconds."""
+    own = f"#{id}-{kind}"
+
+    def moved(found: re.Match[str]) -> str:
+        sheets[found[1].replace(own, ".drawn")] = None
+        return ""
+
+    return Markup(_STYLE.sub(moved, svg).replace("<svg ", f'<svg class="{kind} drawn" ', 1))
 
 
 def _block(block: Block, level: int) -> Element:

@@ -237,7 +237,7 @@ def _alone(e: Explanation, lang: str) -> list[tuple[str, Any]]:
     found = e.evidence
     told: list[tuple[str, Any]] = [(say(lang, "answered"), story.answered_by(e, lang))]
     if found.format:
-        told.append((say(lang, "format"), found.format))
+        told.append((say(lang, "format"), translated("format", found.format, lang)))
     if found.peak_bytes is not None:
         told.append((say(lang, "peak_bytes"), f"{found.peak_bytes / 2**20:.1f} MiB"))
     if found.memory:
@@ -246,7 +246,7 @@ def _alone(e: Explanation, lang: str) -> list[tuple[str, Any]]:
     if found.joules is not None:
         told.append((say(lang, "joules"), found.joules))
     told += [(say(lang, f"time {part}"), seconds) for part in cost.PARTS if (seconds := found.time.get(part, 0.0)) > 0]
-    told += list(found.chosen.items())
+    told += [(name, translated("choice", str(why), lang)) for name, why in found.chosen.items()]
     if e.residual is not None:
         told.append((say(lang, "residual"), float(e.residual)))
     return told

@@ -324,7 +324,7 @@ def _worth(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) ->
     y += 8
     for name, row in zip(c, rows, strict=True):
         status = c[name].verdict.status
-        group = el("g", el("title", c[name].verdict.status), data_row=name)
+        group = el("g", el("title", sheet.say(status)), data_row=name)
         group.add(el("path", d=f"M{sheet.margin:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"))
         group.add(el("path", d=SHAPES[status], class_=f"icon {status}",
                      transform=f"translate({sheet.margin:g} {y + 8:g}) scale(.72)"))

@@ -257,7 +257,7 @@ def text(evaluated: Evaluation, *, lang: str = "en", width: int = 80) -> str:
         out += [" " * (left + right + 2) + t for t in more]
     colon = say(lang, "colon")
     for name, finding in e.unfit.items():
-        seen, do = finding.told(lang)
+        seen, do = (visible(t, 300) for t in finding.told(lang))
         out += wrap(f"{metric_name(name, lang)}{colon}{say(lang, 'not measured')}{colon}{seen}", width, columns)
         out += ["  " + t for t in wrap(say(lang, "do", do=do), width - 2, columns)] if do else []
     return "\n".join(out) + "\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.languages.sentences import translated
+from pellucid.languages.sentences import noted, translated
 from pellucid.views import palette, story
 from pellucid.views.scale import PERCENTILE, Scale, ticks
 from pellucid.views.svg import Element, Markup, el, style
@@ -191,7 +191,7 @@ def whole(e: Explanation, sheet: Sheet, part: Part, theme: str, numbers: bool = 
     nodes.append(el("g", *part.nodes, transform=f"translate(0 {y:g})"))
     y += part.height + 26
     # what was done to the input on the way
-    told = [visible(translated("note", n, sheet.lang), 300) for n in e.shown.notes] if e.shown else []
+    told = [visible(noted(n, sheet.lang), 300) for n in e.shown.notes] if e.shown else []
     for note in [*part.notes, *told]:
         made, y = lines(note, sheet.margin, y, 11.5, sheet.inner, "soft")
         nodes += made

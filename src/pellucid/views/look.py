@@ -109,7 +109,7 @@ def figures(seen: Seen, lang: str) -> str:
 
 
 def _spoken(look: Look, lang: str) -> list[str]:
-    said = [f"{s.name}: {figures(s, lang)}." for s in look.values()]
+    said = [f"{s.name}{say(lang, 'colon')}{figures(s, lang)}{say(lang, 'stop').strip()}" for s in look.values()]
     return [*said, *([say(lang, "attention alone")] if look.attentions else [])]
 
 

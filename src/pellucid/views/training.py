@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pellucid.languages.sentences import noted
 from pellucid.views.chart import Mark, Series, chart, sparkline
 from pellucid.views.frame import SHAPES, Sheet, line, lines, sentence_end, sheet_style
 from pellucid.views.grid import Tile, scale_bar, tiles
@@ -96,7 +97,7 @@ def _steps(training: Training, lang: str) -> str:
         known.append(say(lang, "probes", n=training.run.probes))
     if training.run.method:
         known.append(method_name(training.run.method, lang))
-    return say(lang, "joint").join([*known, *(visible(n, 200) for n in training.notes)])
+    return say(lang, "joint").join([*known, *(visible(noted(n, lang), 200) for n in training.notes)])
 
 
 def _head(training: Training, sheet: Sheet) -> tuple[list[Element], float]:

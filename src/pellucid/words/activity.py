@@ -24,7 +24,10 @@ class Fault(Finding):
 
     def told(self, lang: str | None = None) -> tuple[str, str]:
         """What was seen, cause and cure, in a language, from the facts."""
-        return faults.told(self.code, self.facts, lang) if self.facts and self.code in FAULTS else super().told(lang)
+        try:
+            return faults.told(self.code, self.facts, lang) if self.code in FAULTS else super().told(lang)
+        except KeyError:  # a finding of others under this code, with facts of its own
+            return super().told(lang)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +102,6 @@ class Activity(Drawn, Mapping[str, Channels], drawn="activity"):
 
     def __len__(self) -> int:
         return len(self.layers)
-
-    def to_frame(self) -> Any:
-        """A pandas DataFrame of counts, a row per layer (pandas is imported when asked)."""
-        import pandas as pd
-
-        return pd.DataFrame([{
-            "layer": c.name, "kind": c.kind, "channels": c.count, "dead": len(c.dead), "nearly dead": len(c.nearly),
-            "always on": len(c.always), "duplicated": sum(len(g) - 1 for g in c.duplicated),
-            "saturated": len(c.saturated), "unseen": c.unseen, "p": c.p, "scale": c.scale, "offset": c.offset,
-            "fine": c.fine} for c in self.layers.values()])
 
     def __repr__(self) -> str:
         return f"Activity({self.model}: {len(self.layers)} layers, {self.inputs} inputs; {len(self.findings)} findings)"

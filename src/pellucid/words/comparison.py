@@ -123,8 +123,10 @@ class Comparison(Drawn, Mapping[str, Explanation], drawn="comparison"):
         half = len(found) // 2
         return math.nan if not found else found[half] if len(found) % 2 else (found[half - 1] + found[half]) / 2
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame, a row per explanation: faithfulness beside its controls, and cost."""
+    def to_frame(self, table: str | None = None) -> Any:
+        """A pandas DataFrame, a row per explanation, with faithfulness and cost; or one of its tables by name."""
+        if table is not None:
+            return super().to_frame(table)
         import pandas as pd
 
         rows: list[dict[str, Any]] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -99,16 +98,6 @@ class Concepts(Drawn, Mapping[tuple[str, str], Tested], drawn="concepts"):
 
     def __len__(self) -> int:
         return len(self.tests)
-
-    def to_frame(self) -> Any:
-        """A pandas DataFrame, a row per concept and layer (pandas is imported when asked)."""
-        import pandas as pd
-
-        return pd.DataFrame([{
-            "concept": t.concept, "layer": t.layer, "examples": t.examples, "score": t.score, "slope": t.slope,
-            "p": t.p, "score_p": t.score_p, "slope_p": t.slope_p, "accuracy": t.accuracy, "accuracy_p": t.accuracy_p,
-            "stability": t.stability, "significant": t.significant, "findings": ", ".join(f.code for f in t.findings)}
-            for t in self.values()])
 
     def __repr__(self) -> str:
         held = ", ".join(f"{t.concept} at {t.layer} (p={t.p:.3g})" for t in self.significant[:4])

@@ -73,12 +73,5 @@ class Craft(Drawn, Sequence[Part], drawn="craft"):
         """How much of a part is at each place of an input, over the layer's grid."""
         return self.maps[input, part].reshape(self.grid or (-1,))
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame, a row per part (pandas is imported when asked)."""
-        import pandas as pd
-
-        return pd.DataFrame([{"part": p.number, "importance": p.importance, "error": p.error, "effect": p.effect,
-                              "same": p.same, "crops": len(p.crops)} for p in self.parts])
-
     def __repr__(self) -> str:
         return f"Craft({len(self)} parts of {self.layer} for {self.target}; {self.lost:.0%} lost)"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pellucid.languages.choice import chosen
+from pellucid.words.table import Table
+from pellucid.words.table import chosen as table_of
 
 if TYPE_CHECKING:
     from os import PathLike
-
-    from pellucid.words.table import Table
 
 VIEWS = {
     "explanation": "pellucid.views.drawing",
@@ -33,6 +33,7 @@ DEEDS = {
     "save": ("pellucid.store.file", "save"),
     "export": ("pellucid.export", "export"),
     "shown": ("pellucid.notebook", "shown"),
+    "live": ("pellucid.notebook", "live"),
     "heads_plan": ("pellucid.pruning", "planned"),
     "heads_measure": ("pellucid.pruning", "measured"),
     "heads_apply": ("pellucid.pruning", "applied"),
@@ -74,6 +75,13 @@ class Drawn:
         """The numbers of the drawing, the most important table first; `lang` as for the drawing."""
         return call("tables", self, **options)
 
+    def to_frame(self, table: str | None = None) -> Any:
+        """One of the tables as a pandas DataFrame, the first if left out (pandas is imported when asked).
+
+        Raises `export.table` for one that is not there.
+        """
+        return table_of(self.tables(lang="en"), table).to_frame()
+
     def _view(self, what: str, options: dict[str, Any]) -> Any:
         spoken = {**options, "lang": chosen(options.get("lang"))}
         return getattr(importlib.import_module(VIEWS[self.drawn]), what)(self, **spoken)
@@ -81,6 +89,10 @@ class Drawn:
     def export(self, path: str | PathLike[str], **options: Any) -> Path:
         """Write the drawing or its numbers to a file, by its ending: .svg, .png, .pdf, .tex, .csv, .json, .parquet."""
         return call("export", self, path, **options)
+
+    def live(self, **options: Any) -> Any:
+        """The drawing as a notebook's widget, whose selection Python knows (extra `notebook`)."""
+        return call("live", self, **options)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         return call("shown", self)

@@ -89,15 +89,6 @@ class Evaluation(Drawn, Mapping[str, Measurement], drawn="evaluation"):
     def __len__(self) -> int:
         return len(self.measurements)
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame, a row per metric (pandas is imported when asked)."""
-        import pandas as pd
-
-        return pd.DataFrame([{
-            "metric": m.name, "value": m.value, "low": m.interval and m.interval[0],
-            "high": m.interval and m.interval[1], "control": m.control, "p": m.p, "better": m.better,
-        } for m in self.values()])
-
     def __repr__(self) -> str:
         told = ", ".join(f"{m.name} {m.value:.3g}" + ("" if m.control is None else f" (control {m.control:.3g})")
                          for m in self.values())

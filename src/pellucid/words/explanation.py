@@ -235,8 +235,10 @@ class Explanation(Drawn, drawn="explanation"):
                               "values with an error", "leave steps out, or raise the number of samples")
         return self.error
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame: name, value, error (pandas is imported when asked)."""
+    def to_frame(self, table: str | None = None) -> Any:
+        """A pandas DataFrame: name, value, error; or one of its tables by name."""
+        if table is not None:
+            return super().to_frame(table)
         import pandas as pd
 
         error = None if self.error is None else self.error.detach().cpu().flatten().numpy()

@@ -140,18 +140,6 @@ class Heads(Drawn, drawn="heads"):
         """
         return draw.call("heads_plan", self, share=share, loss=loss, by=by)
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame, a row per head (pandas is imported when asked)."""
-        import pandas as pd
-
-        told: dict[str, Any] = {"layer": [n for n, _ in self.names], "head": [h for _, h in self.names]}
-        for name, found in self.importance.items():
-            told |= {name: found.values.numpy(), f"{name} error": found.error.numpy()}
-        for name, found in (("entropy", self.entropy), ("distance", self.distance)):
-            if found is not None:
-                told |= {name: found.values.numpy()}
-        return pd.DataFrame(told)
-
     def __repr__(self) -> str:
         return f"Heads({self.model}: {len(self.names)} heads, {self.inputs} inputs; {len(self.findings)} findings)"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,13 +108,6 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
 
     def __len__(self) -> int:
         return len(self.seen)
-
-    def to_frame(self) -> Any:
-        """A pandas DataFrame of the profile, a row per layer (pandas is imported when asked)."""
-        import pandas as pd
-
-        return pd.DataFrame([{"layer": s.name, "kind": s.kind, "shape": s.shape, **s.profile}
-                             for s in self.seen.values()])
 
     def __repr__(self) -> str:
         some = ", ".join(list(self.seen)[:4]) or ", ".join(list(self.attention)[:4])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pellucid.words.errors import OptionError, nearest
 
 Cell = str | float | int | bool | None
 """What stands in a cell; None where there is nothing."""
@@ -12,10 +14,15 @@ Cell = str | float | int | bool | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column: `name` is for machines and never changes, `head` is for readers, in their language."""
+    """A column: `name` is for machines and never changes, `head` is for readers, in their language.
+
+    `unit` is what its numbers are in: "s", "bits", "share" (0 to 1), "count", "score" (of the target); empty where they
+    have none, or each row its own.
+    """
 
     name: str
     head: str = ""
+    unit: str = ""
 
     @property
     def title(self) -> str:
@@ -44,3 +51,11 @@ class Table:
         import pandas as pd
 
         return pd.DataFrame(list(self.rows), columns=[c.name for c in self.columns])
+
+
+def chosen(tables: Sequence[Table], name: str | None = None) -> Table:
+    """The table of this name, the first if left out. Raises `export.table`."""
+    names = [t.name for t in tables]
+    if name is not None and name not in names:
+        raise OptionError("export.table", f"table={name!r}", ", ".join(names), nearest(name, names))
+    return tables[names.index(name) if name is not None else 0]

@@ -127,7 +127,10 @@ class Event(Finding):
 
     def told(self, lang: str | None = None) -> tuple[str, str]:
         """What was seen and what to do, in a language, from the facts."""
-        return events.told(self.code, self.facts, lang) if self.code in EVENTS else super().told(lang)
+        try:
+            return events.told(self.code, self.facts, lang) if self.code in EVENTS else super().told(lang)
+        except KeyError:  # a finding of others under this code, with facts of its own
+            return super().told(lang)
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,10 @@ class Training(Drawn, drawn="training"):
         """Step and value of one of the records' numbers, as `Record.scalars` names them."""
         return [(r.step, told[name]) for r in self.records if name in (told := r.scalars())]
 
-    def to_frame(self) -> Any:
-        """A pandas DataFrame, a row per look (pandas is imported when asked)."""
+    def to_frame(self, table: str | None = None) -> Any:
+        """A pandas DataFrame, a row per look; or one of its tables by name."""
+        if table is not None:
+            return super().to_frame(table)
         import pandas as pd
 
         return pd.DataFrame([{"step": r.step, "seconds": r.seconds, **r.scalars()} for r in self.records])

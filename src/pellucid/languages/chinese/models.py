@@ -125,6 +125,12 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("the package {0}", "软件包 {0}"),
         ("{0} installed", "已安装 {0}"),
     ),
+    "extra.notebook": (
+        ("anywidget", "anywidget"),
+        ("no package for widgets", "没有用于小部件的软件包"),
+        ("pip install 'pellucid[notebook]'; a record alone in a cell needs none",
+         "pip install 'pellucid[notebook]'；单独放在单元格里的记录不需要它"),
+    ),
     "extra.parquet": (
         ("no package that writes Parquet", "没有能写 Parquet 的软件包"),
         ("pip install 'pellucid[parquet]', or write .csv", "pip install 'pellucid[parquet]'，或写成 .csv"),
@@ -359,17 +365,6 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
          "{1}；文本模型不需要 torchvision：卸载它也能修好"),
         ("the two built for one another", "彼此匹配的两者"),
         ("torchvision {0} beside torch {1}", "torchvision {0} 与 torch {1} 不匹配"),
-    ),
-    "weights.mismatch": (
-        ("give a checkpoint of the same architecture: its state dict, file or subject",
-         "给出同一架构的检查点：其状态字典、文件或 subject"),
-        ("take off the prefix that DataParallel or torch.compile put before each name",
-         "去掉 DataParallel 或 torch.compile 加在各名称前的前缀"),
-        ("the {0} names of the module", "该模块的 {0} 个名称"),
-        ("the {0} parameters of the model", "该模型的 {0} 个参数"),
-        ("use the function and the arguments that the weights were trained with", "使用训练这些权重时的函数和参数"),
-        ("weights ({0}) with {1}", "权重（{0}）{1}"),
-        ("weights with {0}", "权重{0}"),
     ),
 }  # fmt: skip
 """Code → (English, Chinese), with the same holes."""

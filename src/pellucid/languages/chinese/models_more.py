@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "weights.mismatch": (
+        ("give a checkpoint of the same architecture: its state dict, file or subject",
+         "给出同一架构的检查点：其状态字典、文件或 subject"),
+        ("take off the prefix that DataParallel or torch.compile put before each name",
+         "去掉 DataParallel 或 torch.compile 加在各名称前的前缀"),
+        ("the {0} names of the module", "该模块的 {0} 个名称"),
+        ("the {0} parameters of the model", "该模型的 {0} 个参数"),
+        ("use the function and the arguments that the weights were trained with", "使用训练这些权重时的函数和参数"),
+        ("weights ({0}) with {1}", "权重（{0}）{1}"),
+        ("weights with {0}", "权重{0}"),
+    ),
     "weights.unavailable": (
         ("give a file ({0}@weights.safetensors), or take random ones ({1}?weights=random)",
          "给出文件（{0}@weights.safetensors），或用随机权重（{1}?weights=random）"),

@@ -42,6 +42,9 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("shown from its lowest to its highest value", "按最小值到最大值的范围显示"),
         ("the tokenizer does not say where tokens come from: words are tokens",
          "分词器不提供词元的来源位置：以词元为词"),
+        ("{0} in a look", "一次观察中出现 {0}"),
+        ("step {0} was not written by {1}: {2}", "第 {0} 步未能由 {1} 写出：{2}"),
+        ("line {0} was torn, as a crash leaves it, and is left out", "第 {0} 行不完整（如崩溃所致），已略去"),
     ),
     "choice": (
         ("words have no natural off switch; a path from masked words is complete",
@@ -87,6 +90,13 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a function of the output", "输出的函数"),
         ("{0} in the box {1}", "方框 {1} 中的 {0}"),
         ("likeness to a given embedding of {0}", "与给定 {0} 维嵌入的相似度"),
+    ),
+    "format": (
+        ("{0}: could not be compared with float32", "{0}：无法与 float32 比较"),
+        ("{0}: {1} scores are {2} apart from float32's", "{0}：{1} 个得分与 float32 相差 {2}"),
+        ("{0}: gradients at x are {1} apart from float32's", "{0}：x 处的梯度与 float32 相差 {1}"),
+        ("bfloat16: the first scores are {0} apart from float32's", "bfloat16：最先的得分与 float32 相差 {0}"),
+        ("bfloat16: the first gradients are {0} apart from float32's", "bfloat16：最先的梯度与 float32 相差 {0}"),
     ),
 }  # fmt: skip
 """Code → (English, Chinese), with the same holes."""

@@ -272,8 +272,17 @@ function enhance(root) {
   for (const svg of /** @type {NodeListOf<SVGSVGElement>} */ (root.querySelectorAll("svg[data-kind]"))) {
     if (LIVELY.has(svg)) continue;
     LIVELY.add(svg);
-    void new Live(svg).start();
+    void new Live(svg).start().then(fitted);
   }
+}
+
+/** A page in a frame of a notebook makes the frame as tall as it is. */
+function fitted() {
+  const frame = window.frameElement, whole = document.documentElement;
+  if (!frame || !whole.hasAttribute("data-framed")) return;
+  const fit = () => frame.setAttribute("height", String(Math.ceil(document.body.scrollHeight) + 4));
+  new ResizeObserver(fit).observe(document.body);
+  fit();
 }
 
 /**
