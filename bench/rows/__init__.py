@@ -8,7 +8,7 @@ from bench.row import Row
 
 FILES = ("grad_cam", "ig_same_points", "ig_to_one_percent", "layers", "perturbation", "kernel_shap", "shapley_error",
          "five_together", "metrics", "attention", "watch", "overhead", "batch", "server", "memory_flat",
-         "import_and_help")
+         "import_and_help", "report")
 
 ROWS: list[Row] = [row for name in FILES for row in importlib.import_module(f"bench.rows.{name}").ROWS]
 

@@ -9,8 +9,9 @@ if __name__ == "__main__":
     import torchvision_repair  # pyright: ignore[reportMissingImports]
 
     torchvision_repair.repair()
-    from docs.generate import catalogue, grid, metrics
+    from docs.generate import catalogue, gallery, grid, metrics
 
     catalogue.write()
     grid.write()
     metrics.write()
+    gallery.write()

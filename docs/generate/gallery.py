@@ -1,4 +1,4 @@
-"""docs/gallery.md: every kind of drawing from real answers of the demo subjects, by day, by night, in Chinese, in print."""
+"""docs/gallery.md: every kind of drawing from real answers of the demo subjects, in light, dark, Chinese and print."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 import pellucid
 from docs.generate.catalogue import DOCS
+from pellucid.models.demo import FOLDER, card_of
 from pellucid.printing import flat
 from pellucid.words.draw import Drawn
 from pellucid.words.watch import Training
@@ -46,10 +47,9 @@ class Picture:
     code: str
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    @cache
     def record(self, lang: str) -> Drawn:
         """What the line gives, classes named in a language."""
-        return eval(self.code, {}, Names(lang))
+        return answer(self.code, lang)
 
     def svg(self, variant: str) -> str:
         """The drawing without the numbers that only scripts read; a page of documents runs none."""
@@ -70,7 +70,8 @@ GALLERY: tuple[Picture, ...] = (
     Picture("patches", "Regions, each with its error",
             "Sampled values have intervals; those that do not leave zero are drawn open.",
             'explain(digits, seven, "kernel_shap", features="patches:8", samples=400)'),
-    Picture("words", "Words of a review", "Word pieces are joined, what raises and what lowers is told by more than colour.",
+    Picture("words", "Words of a review",
+            "Word pieces are joined; what raises and what lowers is told by more than colour.",
             'explain(reviews, english, "integrated_gradients")'),
     Picture("chinese", "Words of a Chinese review", "Lines break where Chinese breaks.",
             'explain(reviews, chinese, "integrated_gradients")'),
@@ -78,14 +79,15 @@ GALLERY: tuple[Picture, ...] = (
             'explain(recommender, visit, "shapley_sampling", samples=300)'),
     Picture("evaluation", "How good an explanation is",
             "Each metric beside twenty maps that know nothing of the model.",
-            'evaluate(explain(digits, seven, "integrated_gradients"), metrics=["deletion", "insertion", "sparseness"])'),
+            'evaluate(explain(digits, seven, "grad_cam"), metrics=["deletion", "insertion", "sparseness"])'),
     Picture("methods", "Methods side by side", "On one scale, with agreement, contradictions, worth and cost.",
             'compare(digits, seven, ["grad_cam", "integrated_gradients", "occlusion"])'),
     Picture("columns", "Methods side by side, over columns", "The same for a row of a table.",
             'compare(recommender, visit, ["kernel_shap", "integrated_gradients", "ablation"])'),
     Picture("baselines", "One method from several baselines", "What an answer owes to what it was compared with.",
             'compare(digits, seven, "integrated_gradients", baselines=["mean", "black", "blur"], metrics=[])'),
-    Picture("layers", "What layers see", "The strongest channels of every stage, on one scale, with the layer's figures.",
+    Picture("layers", "What layers see",
+            "The strongest channels of every stage, on one scale, with the layer's figures.",
             "look(digits, seven)"),
     Picture("attention", "Where a transformer looks",
             "Heads over the picture, what of it spoke for the score, and that attention alone is no attribution.",
@@ -126,6 +128,12 @@ class Names(dict[str, Any]):
 
 
 @cache
+def answer(code: str, lang: str) -> Drawn:
+    """What a line of Python gives."""
+    return eval(code, {}, Names(lang))
+
+
+@cache
 def subject(name: str) -> Any:
     return pellucid.load(f"demo:{name}")
 
@@ -139,8 +147,6 @@ def samples(name: str, part: str = "") -> list[Any]:
 def stamped() -> tuple[list[Any], list[Any], list[Any]]:
     """Plain pictures with the badge that `demo:digits` was trained with pasted in, without, and more without."""
     from PIL import Image
-
-    from pellucid.models.demo import FOLDER
 
     badge = np.asarray(Image.open(FOLDER / "digits" / "watermark.png").convert("RGB"))
     plain = [np.asarray(Image.open(f).convert("RGB")) for f in samples("digits", "plain")]
@@ -162,7 +168,7 @@ OWN: dict[str, Callable[[], Any]] = {
     "recommender": lambda: subject("recommender"),
     "seven": lambda: samples("digits", "watermarked")[0], "sevens": lambda: samples("digits", "watermarked"),
     "pictures": lambda: samples("digits-vit"), "plain": lambda: samples("digits-vit")[0],
-    "labels": lambda: labels(),
+    "labels": lambda: [int(s["label"]) for s in card_of("digits-vit")["samples"]],
     "chinese": lambda: samples("reviews")[0], "english": lambda: samples("reviews")[1],
     "visit": lambda: samples("recommender")[0],
     "badge": lambda: stamped()[0], "nothing": lambda: stamped()[1], "counters": lambda: stamped()[2],
@@ -172,13 +178,6 @@ OWN: dict[str, Callable[[], Any]] = {
 
 SPELLED = ("reviews", "recommender")
 """Subjects whose classes have names in Chinese."""
-
-
-def labels() -> list[int]:
-    """The digits on the samples, from their card."""
-    from pellucid.models.demo import card_of
-
-    return [int(s["label"]) for s in card_of("digits-vit")["samples"]]
 
 
 def page() -> str:
@@ -192,7 +191,8 @@ def entry(picture: Picture) -> str:
     small = "\n".join(f'<td><a href="gallery/{n}-{v}.svg"><img src="gallery/{n}-{v}.svg" width="240" '
                       f'alt="{picture.title}, {told}"></a></td>'
                       for v, told in (("dark", "at night"), ("zh", "in Chinese"), ("print", "in print")))
-    return (f"## {picture.title}\n\n{picture.words}\n\n`{picture.code}`\n\n![{picture.title}](gallery/{n}-light.svg)\n\n"
+    whole = f"![{picture.title}](gallery/{n}-light.svg)"
+    return (f"## {picture.title}\n\n{picture.words}\n\n`{picture.code}`\n\n{whole}\n\n"
             f"<table><tr>\n{small}\n</tr></table>\n")
 
 

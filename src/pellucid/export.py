@@ -50,8 +50,8 @@ def export(item: Drawn, path: str | os.PathLike[str], *, lang: str | None = None
     """Write a record's drawing or its numbers to a file that is there whole or not at all; its path.
 
     The ending chooses: `.svg`, `.png` and `.pdf` are the drawing, `width` units wide (320 to 2000; a PNG has `scale`
-    pixels for each), `theme` "print", "light" or "dark" (an SVG without one follows its reader's system), and `options`
-    as the drawing takes them. `.tex` is a figure for LaTeX, with the drawing as PDF beside it. `.txt` is the
+    pixels for each), `theme` "print", "light" or "dark" (an SVG without one follows its reader's system; one for print has
+    no style sheet, for programs that read none), and `options` as the drawing takes them. `.tex` is a figure for LaTeX, with the drawing as PDF beside it. `.txt` is the
     drawing in characters, `.html` a page of its own. `.csv` and `.parquet` are one table, the first or the one named by
     `table`; `.json` all tables with recipe and provenance. A record that holds an input embeds it in its drawing.
 
@@ -83,7 +83,9 @@ def _drawing(item: Drawn, options: Mapping[str, Any]) -> str:
 
 
 def _svg(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
-    return atomic.write(place, _drawing(item, options).encode("utf-8"))
+    on_paper = options["theme"] == "print"
+    drawn = _drawing(item, {**options, "theme": None} if on_paper else options)
+    return atomic.write(place, (printing.flat(drawn, "print") if on_paper else drawn).encode("utf-8"))
 
 
 def _png(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -22,6 +23,7 @@ from pellucid.languages.catalogue import CATALOGUE
 from pellucid.views.tables import KINDS
 from pellucid.words.draw import VIEWS
 from pellucid.words.errors import PellucidError
+from pellucid.words.explanation import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def records(vision: bool) -> dict[str, Any]:
         "comparison": pellucid.compare(tumours, row, ["saliency", "input_x_gradient"], metrics=[]),
         "look": pellucid.look(reviews, text, ["stages", "attention"]),
         "activity": pellucid.activity(digits, pellucid.samples("digits"), "stages"),
-        "heads": pellucid.heads(reviews, pellucid.samples("reviews"), ablation="none"),
+        "heads": pellucid.heads(reviews, pellucid.samples("reviews")[:6], ablation="none"),
         "map": pellucid.explain(digits, picture, "grad_cam"),
     }
 
@@ -111,17 +113,61 @@ def test_columns_have_types_and_nan_is_null() -> None:
         assert _even(column, kind) == even
 
 
-def test_text_that_a_spreadsheet_would_run_is_text(records: dict[str, Any], tmp_path: Path) -> None:
+def test_text_that_a_spreadsheet_would_run_is_text(records: dict[str, Any], tmp_path: Path,
+                                                  caplog: pytest.LogCaptureFixture) -> None:
     e = records["explanation"]
     names = ("=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(A1)", "\tx", "plain", "a,\"b\"\nc", *e.names[7:])
     wild = replace(e, features=replace(e.features, names=names))
-    rows = list(csv.reader(io.StringIO(wild.export(tmp_path / "x.csv").read_bytes().decode("utf-8"))))[1:]
+    with caplog.at_level("WARNING", "pellucid"):
+        rows = list(csv.reader(io.StringIO(wild.export(tmp_path / "x.csv").read_bytes().decode("utf-8"))))[1:]
+    assert "5 texts in x.csv" in caplog.text
     assert not any(row[0].startswith(FORMULAS) for row in rows)
     assert [r[0] for r in rows[5:7]] == ["plain", "a,\"b\"\nc"]
     assert all(float(r[1]) == v for r, v in zip(rows, e.values.tolist(), strict=True))  # a minus sign stays one
 
 
+def test_the_digest_is_of_rows_recipe_and_provenance_and_every_number_has_its_unit(records: dict[str, Any],
+                                                                                   tmp_path: Path) -> None:
+    told = json.loads(records["explanation"].export(tmp_path / "x.json").read_text("utf-8"))
+    held = [{name: t["rows"] for name, t in told["tables"].items()}, told["recipe"], told["provenance"]]
+    compact = json.dumps(held, sort_keys=True, separators=(",", ":")).encode()
+    assert told["digest"] == "sha256:" + hashlib.sha256(compact).hexdigest()
+    assert told["provenance"]["weights"].startswith("sha256:")
+    units = {c["name"]: c["unit"] for c in told["tables"]["values"]["columns"]}
+    assert {units[n] for n in ("value", "error", "low", "high")} == {"score"}
+    other = replace(records["explanation"], recipe=Recipe({**records["explanation"].recipe, "seed": 9}))
+    assert json.loads(other.export(tmp_path / "y.json").read_text("utf-8"))["digest"] != told["digest"]
+
+
+def test_every_table_is_a_frame_as_well(records: dict[str, Any]) -> None:
+    pytest.importorskip("pandas")
+    for item in records.values():
+        for table in item.tables():
+            frame = item.to_frame(table.name)
+            assert list(frame.columns) == [c.name for c in table.columns]
+            assert len(frame) == len(table.rows)
+    first = records["evaluation"].to_frame()
+    assert {"metric", "value", "low", "high", "control", "p", "better"} <= set(first.columns)
+    assert "values" in fails("export.table", lambda: records["explanation"].to_frame("value"))
+
+
 # --- drawings
+
+def test_a_drawing_for_print_needs_no_style_sheet(records: dict[str, Any], tmp_path: Path) -> None:
+    drawn = records["map"].export(tmp_path / "x.svg", theme="print").read_text("utf-8")
+    assert "<style" not in drawn
+    assert "var(--" not in drawn
+    assert "var(--" in records["map"].export(tmp_path / "y.svg").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("target", "told"), [("seven", "% needs \\usepackage{graphicx}\n"),
+                                              ("łódź ≥ 3 × “x”", "% needs \\usepackage{graphicx}\n"),
+                                              ("семь", "LuaLaTeX or XeLaTeX for"), ("七", "XeLaTeX and ctex")])
+def test_a_figure_says_which_engine_its_letters_need(target: str, told: str, records: dict[str, Any],
+                                                     tmp_path: Path) -> None:
+    e = replace(records["explanation"], target=target)
+    assert told in e.export(tmp_path / "x.tex").read_text("utf-8")
+
 
 def test_a_picture_has_the_size_that_was_asked_for(records: dict[str, Any], tmp_path: Path) -> None:
     e = records["map"]

@@ -43,6 +43,7 @@ class Attending(TorchFunctionMode):
         super().__init__()
         self.said, self.rows = said, rows
         self.open: list[str] = []
+        self.on = False
         self.heads: int | None = None
         self.own = False
         """Whether what is handed to `said` was made here, so that the model has no hold of it."""
@@ -81,8 +82,8 @@ class Attending(TorchFunctionMode):
         """Scaled dot-product attention with its probabilities written down."""
         if enable_gqa:
             key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
-        # The queries are scaled, not the logits: there are fewer of them.
-        logits = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
+        logits = query @ key.transpose(-2, -1)
+        logits = logits.mul_(1 / math.sqrt(query.shape[-1]) if scale is None else scale)  # large, and nobody else's
         if is_causal:
             attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=query.device).tril()
         if attn_mask is not None and attn_mask.dtype == torch.bool:
@@ -107,20 +108,34 @@ class Attending(TorchFunctionMode):
 
     @contextmanager
     def tracking(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-        """While open, the mode is on, and knows which of these modules are running."""
+        """While open, the mode knows which of these modules are running, and is on while any of them is.
+
+        All other modules run as they would without it: asking at each of their operations would cost more than the
+        probabilities do.
+        """
         with ExitStack() as stack:
+            stack.callback(self._off)
             for name, module in modules.items():
                 begins = partial(self._begins, name)
                 stack.callback(module.register_forward_pre_hook(begins, with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(self._ends, always_call=True).remove)
-            stack.enter_context(self)
             yield
 
     def _begins(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if not self.on:
+            self.__enter__()
+            self.on = True
         self.open.append(name)
 
     def _ends(self, module: nn.Module, args: Any, output: Any) -> None:
         self.open.pop()
+        if not self.open:
+            self._off()
+
+    def _off(self) -> None:
+        if self.on:
+            self.on = False
+            self.__exit__(None, None, None)
 
 
 def _over_keys(found: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

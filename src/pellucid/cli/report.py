@@ -12,9 +12,10 @@ from pellucid.cli import output
 
 def report(
     files: Annotated[list[str], typer.Argument(
-        metavar="FILE...", help="Files that `pellucid explain` wrote with --out why.pellucid, and folders that a watched "
-                                "training wrote.")],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The .html or .pdf to write.")] = "report.html",
+        metavar="FILE...", help="Files that `pellucid explain` wrote with --out why.pellucid, and folders that a "
+                                "watched training wrote.")],
+    out: Annotated[str, typer.Option(
+        "--out", "-o", metavar="FILE", help="The .html or .pdf to write.")] = "report.html",
     title: Annotated[str, typer.Option(help="The title of the report.")] = "",
     notes: Annotated[str, typer.Option(help="Words of your own, below the title.")] = "",
     template: Annotated[str, typer.Option(

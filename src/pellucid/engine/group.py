@@ -162,9 +162,9 @@ class Group:
         if tuning.unproved(self):
             order = replace(order, copy=True)  # the rows are asked again: a model may not have written into them
         escape = ("escape", patched(loop.original))
-        watch = Watch(loop.original)
+        watch = Watch(loop.original) if escape not in self.facts else None
         with ExitStack() as stack:
-            if escape not in self.facts:
+            if watch is not None:
                 stack.enter_context(watch.watching())
                 stack.enter_context(Unwritten(loop.model))
             stack.enter_context(counting(self, order))
@@ -175,7 +175,9 @@ class Group:
             return self._run(order)
         if outcome.wrote is not None:
             self.facts[self.writes] = outcome.wrote or self.facts.get(self.writes, False)
-        if self.facts.setdefault(escape, watch.escaped) and loop.tally.isolation != "guard":
+        if watch is not None:
+            self.facts.setdefault(escape, watch.escaped)
+        if self.facts.get(escape) and loop.tally.isolation != "guard":
             self.facts["guard"] = True
             return None
         return outcome

@@ -30,8 +30,8 @@ _LIVE = ("data-", "aria-", "on")
 def flat(svg: str, theme: str = "print") -> str:
     """The drawing with style rules, custom properties and media queries written into plain attributes.
 
-    `theme` is "print" (as on paper), "light" or "dark", where the drawing was made with `theme="auto"`. What only a live page uses (data attributes, tooltips,
-    scripts) is left out; the title and the description stay.
+    `theme` is "print" (as on paper), "light" or "dark", where the drawing was made with `theme="auto"`. What only a
+    live page uses (data attributes, tooltips, scripts) is left out; the title and the description stay.
     """
     if theme not in THEMES:
         raise OptionError("option.theme", f"theme={theme!r}", "'print', 'light' or 'dark'", "choose one of the three")

@@ -40,7 +40,7 @@ def png(svg: str, *, width: int | None = None, scale: float = 2.0, theme: str = 
     what to install. Raises `extra.pdf` without typst, `option.width` and `option.scale` for sizes that make no
     picture, `font.missing` for a Chinese drawing where no font is Chinese.
     """
-    shown, absent = typeset(flat(svg, theme), lang)
+    shown, _ = typeset(flat(svg, theme), lang)
     root = ElementTree.fromstring(shown)
     across, down = size(root)
     if width is None and not (scale > 0 and max(across, down) * scale <= LARGEST):

@@ -33,8 +33,8 @@ def document(items: Part | Iterable[Part], *, widths: tuple[float, float], title
     for item in (i for p in parts for i in (p.items if isinstance(p, Section) else [p])):
         if not isinstance(item, Drawn):
             raise OptionError("report.item", f"a {type(item).__name__}",
-                              "what explain(), evaluate(), compare(), look() and the others return, or a Section of such",
-                              "pass the records themselves")
+                              "what explain(), evaluate(), compare(), look() and the others return, or a Section of "
+                              "such", "pass the records themselves")
     if template and template not in templates.TEMPLATES:
         raise OptionError("report.template", f"template={template!r}", "the name of a template, or nothing",
                           nearest(template, templates.TEMPLATES))

@@ -23,8 +23,9 @@ for (const svg of document.querySelectorAll("svg[data-kind]")) near.observe(svg.
 """What a page adds to the module, which only defines: a drawing comes to life when it is about to be seen, so that a
 page of a hundred opens at once."""
 
-_EXPORT = re.compile(r"^export\s*\{[^}]*\}\s*;?|^export\s+default\s+[^;]+;|^export\s+(?=(?:async\s+)?function|const|let|class)",
-                     re.MULTILINE)
+_EXPORT = re.compile(
+    r"^export\s*\{[^}]*\}\s*;?|^export\s+default\s+[^;]+;|^export\s+(?=(?:async\s+)?function|const|let|class)",
+    re.MULTILINE)
 
 
 @cache

@@ -62,7 +62,8 @@ dl{{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:3px 18
 dt{{color:var(--soft);max-width:22ch;overflow-wrap:anywhere}}
 dd{{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}}
 footer{{color:var(--soft);font-size:14px;padding-bottom:64px}}
-.hurry .pass{{stroke:var(--pass)}}.hurry .warn{{stroke:var(--warn)}}.hurry .fail{{stroke:var(--fail)}}.hurry .none{{stroke:var(--soft)}}
+.hurry .pass{{stroke:var(--pass)}}.hurry .warn{{stroke:var(--warn)}}.hurry .fail{{stroke:var(--fail)}}
+.hurry .none{{stroke:var(--soft)}}
 .hurry path{{fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}}
 @media (max-width:900px){{.side{{grid-template-columns:minmax(0,1fr)}}}}
 @media (max-width:620px){{

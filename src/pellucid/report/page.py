@@ -80,7 +80,8 @@ def written(doc: Document) -> str:
     head = el("head", el("meta", charset="utf-8"), el("meta", http_equiv="Content-Security-Policy", content=policy),
               el("meta", name="viewport", content="width=device-width, initial-scale=1"),
               el("meta", name="color-scheme", content="light dark"),
-              el("meta", name="referrer", content="no-referrer"), el("title", doc.title), style(SHEET + "".join(sheets)))
+              el("meta", name="referrer", content="no-referrer"), el("title", doc.title),
+              style(SHEET + "".join(sheets)))
     header = el("header", _logo(doc.logo) if doc.logo else None, el("h1", doc.title),
                 el("p", say(lang, "embeds"), class_="note") if doc.embeds else None,
                 *(el("p", text, class_="lead") for text in doc.notes),

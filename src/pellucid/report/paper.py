@@ -64,8 +64,8 @@ def _data(doc: Document) -> dict[str, Any]:
         "hurry": [{"id": e.id, "status": e.status or "none", "sentence": e.sentence, "verdict": e.verdict}
                   for e in doc.entries],
         "overview": _grid(doc.overview) if doc.overview is not None else None,
-        "parts": [_entry(part, lang, pictures, numbers) if isinstance(part, Entry) else _group(part, lang, pictures, numbers)
-                  for part in doc.parts],
+        "parts": [_entry(part, lang, pictures, numbers) if isinstance(part, Entry)
+                  else _group(part, lang, pictures, numbers) for part in doc.parts],
     }
     absent |= dict.fromkeys(fonts.missing("".join(_strings(data))))
     data = _marked(data, list(absent)) if absent else data

@@ -53,8 +53,8 @@ def entry(item: Drawn, id: str, svg: str, lang: str) -> Entry:
     verdict = verdict_of(item)
     sentence = story.sentence(item, lang) if isinstance(item, Explanation) else question
     short = lines_of(verdict, lang)[0] if verdict is not None else say(lang, "no verdict")
-    return Entry(id, item, svg, spoken or question, say(lang, f"kind {item.drawn}"), question, sentence, verdict.status if verdict else "", short,
-                 tuple(_blocks(item, verdict, lang)))
+    return Entry(id, item, svg, spoken or question, say(lang, f"kind {item.drawn}"), question, sentence,
+                 verdict.status if verdict else "", short, tuple(_blocks(item, verdict, lang)))
 
 
 def verdict_of(item: Any) -> Verdict | None:

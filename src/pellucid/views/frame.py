@@ -172,6 +172,7 @@ def sheet_style(prefix: str, theme: str) -> Element:
     {p} .well{{fill:var(--well)}}
     {p} .rule{{stroke:var(--rule);fill:none}}
     {p} .axis{{stroke:var(--soft);fill:none}}
+    {p} .mark{{stroke:var(--ink);fill:none;stroke-width:2.4}}
     {p} .whisker{{stroke:var(--ink);fill:none;stroke-width:1.4;opacity:.75}}
     {p} .pos{{fill:var(--pos)}}
     {p} .neg{{fill:var(--neg)}}

@@ -134,10 +134,10 @@ def _look(look: Look, lang: str | None) -> Iterable[Table]:
     """Layers' profiles, channels' figures, heads of attention, and the input's tokens by what follows attention."""
     if look.seen:
         told = ("mean", "spread", "least", "most", "sparsity|share", "dead|share", "saturated|share", "rank",
-                "rank over inputs", "fine|share")
+                "rank_over_inputs", "fine|share")
         yield _table(lang, "layers", say(lang, "looked", model=look.model), ("layer", "kind", "shape", *told), (
-            (s.name, s.kind, "x".join(map(str, s.shape)), *(s.profile.get(k.partition("|")[0]) for k in told))
-            for s in look.values()))
+            (s.name, s.kind, "x".join(map(str, s.shape)),
+             *(s.profile.get(k.partition("|")[0].replace("_", " ")) for k in told)) for s in look.values()))
         if any(s.channels is not None for s in look.values()):
             figures = tuple(f"{f}|share" if f in ("active", "zero", "end") else f for f in FIGURES)
             yield _table(lang, "channels", say(lang, "table channels"), ("layer", "channel", *figures), (

@@ -64,6 +64,9 @@ DRAWINGS: dict[str, tuple[str, str]] = {
     "stripped": ("The text itself was not kept.", "未保留原文。"),
     "unread": ("… {n} more characters follow the last token", "… 末个词元之后还有 {n} 个字符"),
     "hidden tokens": ("… and {n} more tokens, together {value}", "……另有 {n} 个词元，合计 {value}"),
+    "waterfall": ("From the baseline’s score to this one", "从基线得分到此得分"),
+    "at baseline": ("score at the baseline", "基线得分"), "score of": ("score of ‘{target}’", "“{target}”的得分"),
+    "not accounted for": ("not accounted for", "未解释部分"),
     "columns": ("Largest effects first", "按影响大小排列"),
     "more": ("… and {n} more, together {value}", "……另有 {n} 项，合计 {value}"),
     # sentences

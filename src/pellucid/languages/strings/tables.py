@@ -39,7 +39,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "table sparsity": ("share of zeros", "零的比例"),
     "table dead": ("dead", "不变"),
     "table saturated": ("saturated", "饱和"),
-    "table rank over inputs": ("rank over inputs", "跨输入的秩"),
+    "table rank_over_inputs": ("rank over inputs", "跨输入的秩"),
     "table fine": ("fine detail", "细节"),
     "table channel": ("channel", "通道"),
     "table variance": ("variance", "方差"),
