@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pellucid.words.look import Look
     from pellucid.words.method import Law, method
     from pellucid.words.metric import Attribution, Measured, metric
+    from pellucid.words.multiples import Multiples, multiples
     from pellucid.words.regions import box, region, similar
     from pellucid.words.visualised import Visualised
     from pellucid.words.watch import Training
@@ -77,6 +78,8 @@ _PLACES = {
     "Look": "pellucid.words.look",
     "method": "pellucid.words.method",
     "metric": "pellucid.words.metric",
+    "Multiples": "pellucid.words.multiples",
+    "multiples": "pellucid.words.multiples",
     "open": "pellucid.store.file",
     "prune": "pellucid.pruning",
     "region": "pellucid.words.regions",

@@ -29,7 +29,7 @@ def wild() -> dict[str, Any]:
     return records()
 
 
-KINDS = ("columns", "tokens", "evaluation", "comparison", "look", "activity", "heads", "concepts", "craft",
+KINDS = ("columns", "tokens", "evaluation", "comparison", "multiples", "look", "activity", "heads", "concepts", "craft",
          "visualised", "training")
 
 

@@ -16,6 +16,7 @@ from pellucid.words.explanation import Explanation, Finding, Recipe, Shown
 from pellucid.words.features import groups
 from pellucid.words.heads import Averages, Heads
 from pellucid.words.look import Look, Seen
+from pellucid.words.multiples import multiples
 from pellucid.words.visualised import Visualised
 from pellucid.words.watch import Event, Explained, Flow, Record, Run, Training, Watched
 
@@ -65,6 +66,7 @@ def records() -> dict[str, Any]:
                                  unfit={bad: Finding(bad, "warn", bad, bad) for bad in HOSTILE}),
         "comparison": comparison(groups(range(N), list(HOSTILE), "columns", "columns"), Shown("table", cells=HOSTILE),
                                  names=HOSTILE[:3], target=ONE),
+        "multiples": multiples([[explanation(), explanation("tokens")]], rows=(ONE,), columns=HOSTILE[:2]),
         "look": Look(seen, inputs=1, model=ONE, shown=(Shown("text", text=ONE),)),
         "activity": Activity(channels, tuple(finding(Fault, layer=bad) for bad in HOSTILE), 8, ONE),
         "heads": Heads([(bad, k) for k, bad in enumerate(HOSTILE)], 2, {"score": heads}, heads, heads,

@@ -169,7 +169,8 @@ def _values(e: Explanation, lang: str) -> Iterable[Block]:
 def _tables(item: Any, lang: str) -> Iterable[Block]:
     """The numbers of the drawing, the first rows of each table; of long tables only the most important."""
     for i, table in enumerate(item.tables(lang=lang)):
-        if table.rows and (not i or len(table.rows) <= SHORT):
+        said = table.name in ("findings", "events") and hasattr(item, "verdict")  # above, with what to do
+        if table.rows and not said and (not i or len(table.rows) <= SHORT):
             yield Block(visible(table.title, 200), _grid(table, lang))
 
 

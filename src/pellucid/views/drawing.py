@@ -31,14 +31,17 @@ def view(e: Explanation, form: str = "auto"):
 
 
 def draw(explanation: Explanation, *, lang: str = "en", width: float = 720, top: int = 12, theme: str = "auto",
-         id: str = "", numbers: bool = True, form: str = "auto") -> str:
+         id: str = "", numbers: bool = True, form: str = "auto", contours: bool = False,
+         ground: str = "grey") -> str:
     """One SVG with real text, its numbers in data attributes, and nothing from outside.
 
     `width` in pixels (320 to 2000); below 520 the parts stand under one another. `top` bars are shown.
     `theme` is auto (light or dark as the reader's system is), light or dark. `id` is the prefix of all
     ids, made from the content if not given: give one where the same drawing stands in a page twice.
-    `numbers=False` leaves the data attributes out. `form` is auto (what fits the features), bars, or waterfall (from the
-    baseline's score to the input's), which values must add up for; else `option.form` is raised.
+    `numbers=False` leaves the data attributes out. `form` is auto (what fits the features), bars, or waterfall (from
+    the baseline's score to the input's), which values must add up for; else `option.form` is raised.
+    Over a picture `contours` draws lines at a quarter, half and three quarters of the scale, and `ground` is what
+    colours lie on: the picture in grey, so that colour means effect alone, or the picture itself (`picture`).
     """
     if not 320 <= width <= 2000:
         raise OptionError("option.width", f"width={width}", "320 to 2000 pixels", "choose a width in between")
@@ -48,7 +51,9 @@ def draw(explanation: Explanation, *, lang: str = "en", width: float = 720, top:
         raise OptionError("option.id", f"id={id!r}", "a letter, then letters, digits or hyphens", "leave it out")
     if top < 1:
         raise OptionError("option.top", f"top={top}", "1 or more", "choose how many bars to show")
-    sheet = Sheet(float(width), lang, id or name_of(explanation, width, lang), top)
+    if ground not in ("grey", "picture"):
+        raise OptionError("option.value", f"ground={ground!r}", "'grey' or 'picture'", "leave it out for grey")
+    sheet = Sheet(float(width), lang, id or name_of(explanation, width, lang), top, contours, ground)
     return whole(explanation, sheet, view(explanation, form).body(explanation, sheet), theme, numbers)
 
 

@@ -47,12 +47,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What every part needs to know: width, margins, language, a prefix for ids."""
+    """What every part needs to know: width, margins, language, a prefix for ids; of a map its lines and its ground."""
 
     width: float
     lang: str = "en"
     id: str = ""
     top: int = 12
+    contours: bool = False
+    ground: str = "grey"
 
     @property
     def margin(self) -> float:
@@ -172,6 +174,8 @@ def sheet_style(prefix: str, theme: str) -> Element:
     {p} .well{{fill:var(--well)}}
     {p} .rule{{stroke:var(--rule);fill:none}}
     {p} .axis{{stroke:var(--soft);fill:none}}
+    {p} .contour{{fill:none;stroke:var(--ink);stroke-width:1.1;vector-effect:non-scaling-stroke;opacity:.8}}
+    {p} .contour.below{{stroke-dasharray:3 2}}
     {p} .mark{{stroke:var(--ink);fill:none;stroke-width:2.4}}
     {p} .whisker{{stroke:var(--ink);fill:none;stroke-width:1.4;opacity:.75}}
     {p} .pos{{fill:var(--pos)}}

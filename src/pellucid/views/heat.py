@@ -125,12 +125,15 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         below = max(below, y + (height if image is not None and not sheet.narrow else 0))
         nodes += [el("rect", x=x, y=y, width=width, height=below - y, rx=6, class_="well"), *made]
         return Part(nodes, max(below, top + height if image is not None else 0), Scale(0.0), notes)
-    nodes += ground(image, x, y, width, height)
+    nodes += ground(image, x, y, width, height, sheet.ground)
     soft = coarse(e, grid)
     drawn = smooth(grid) if soft else grid
     colours = palette.rgba(drawn, scale.limit)
     nodes.append(panel(png.data_uri(colours), x, y, width, height, not soft, "values",
                        data_index=numbered(e) if e.values.dim() == 1 else None))
+    if sheet.contours:
+        nodes += contours(drawn, scale.limit, x, y, width, height)
+        notes.append(sheet.say("contours"))
     bar, below = colour_bar(sheet, scale, x, y + height + 30, width, e,
                             "#fff" if image is not None else "var(--well)")
     nodes += bar
@@ -162,12 +165,34 @@ def above(name: str, size: str, x: float, y: float, width: float) -> list[Elemen
     return nodes
 
 
-def ground(image: Array | None, x: float, y: float, width: float, height: float) -> list[Element]:
-    """What the colours lie on: the picture in grey, or a plain field."""
+LEVELS = (0.25, 0.5, 0.75)
+"""Shares of the scale at which lines are drawn, to either side of zero."""
+
+
+def contours(grid: Array, limit: float, x: float, y: float, width: float, height: float) -> list[Element]:
+    """Lines around what lies beyond a level, along the edges of values: dashed where it is below zero."""
+    nodes, (rows, columns) = list[Element](), grid.shape
+    values = np.nan_to_num(grid)
+    for share in LEVELS:
+        for side, kind in ((1, "contour"), (-1, "contour below")):
+            inside = np.pad(values * side >= share * limit, 1)
+            across, down = inside[1:] != inside[:-1], inside[:, 1:] != inside[:, :-1]
+            d = [f"M{c - 1} {r}h1" for r, c in np.argwhere(across[:, 1:-1] != 0) + (0, 1)]
+            d += [f"M{c} {r - 1}v1" for r, c in np.argwhere(down[1:-1] != 0) + (1, 0)]
+            if d:
+                nodes.append(el("path", d="".join(d), class_=kind, data_level=f"{side * share * limit:.4g}", transform=(
+                    f"translate({x:.2f} {y:.2f}) scale({width / columns:.5f} {height / rows:.5f})")))
+    return nodes
+
+
+def ground(image: Array | None, x: float, y: float, width: float, height: float, kind: str = "grey"
+           ) -> list[Element]:
+    """What the colours lie on: the picture in grey or as it is, or a plain field."""
     nodes = [el("rect", x=x, y=y, width=width, height=height, class_="well" if image is None else None,
                 fill=None if image is None else "#fff")]
     if image is not None:
-        nodes.append(panel(png.data_uri(png.fit(png.faint(image), SHARP)), x, y, width, height,
+        below = image if kind == "picture" else png.faint(image)
+        nodes.append(panel(png.data_uri(png.fit(below, SHARP)), x, y, width, height,
                            max(image.shape[:2]) < 128))
     return nodes
 

@@ -19,6 +19,7 @@ from pellucid.words.evaluation import Evaluation
 from pellucid.words.explanation import Explanation, Finding
 from pellucid.words.heads import Heads
 from pellucid.words.look import Look
+from pellucid.words.multiples import Multiples
 from pellucid.words.table import Cell, Column, Table
 from pellucid.words.visualised import Visualised
 from pellucid.words.watch import Training
@@ -236,8 +237,19 @@ def _training(t: Training, lang: str | None) -> Iterable[Table]:
             (e.code, e.level, e.step, e.layer or None, *e.told(lang)) for e in t.events))
 
 
+def _multiples(many: Multiples, lang: str | None) -> Iterable[Table]:
+    """Every value of every cell, by row and column; what cells scored."""
+    grid = [(many.rows[r], many.columns[c], e) for r, row in enumerate(many.cells) for c, e in enumerate(row)
+            if isinstance(e, Explanation)]
+    yield _table(lang, "cells", say(lang, "table cells"), ("row", "column", "method", "target", "score", "verdict"), (
+        (r, c, e.method, e.target, e.score, e.verdict.status) for r, c, e in grid))
+    yield _table(lang, "values", say(lang, "table values"), ("row", "column", "name", "value"), (
+        (r, c, n, v) for r, c, e in grid for n, v in zip(e.names, _numbers(e.values), strict=True)))
+
+
 KINDS: dict[str, Callable[[Any, str | None], Iterable[Table]]] = {
     "explanation": _explanation, "evaluation": _evaluation, "comparison": _comparison, "look": _look, "heads": _heads,
     "activity": _activity, "concepts": _concepts, "craft": _craft, "visualised": _visualised, "training": _training,
+    "multiples": _multiples,
 }
 """How each kind of record is told in tables, by its name in VIEWS."""

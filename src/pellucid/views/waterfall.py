@@ -76,8 +76,8 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         nodes.append(_bar(step, names[k], top, row, place, sheet, start - 12))
         if k + 1 < len(made):  # where the next step begins
             middle = top + row - ROW / 2
-            nodes.append(el("path", d=f"M{place(step.end):.1f} {middle + THICK / 2:.1f}v{row - THICK:.1f}", class_="axis",
-                            stroke_dasharray="2 2"))
+            nodes.append(el("path", d=f"M{place(step.end):.1f} {middle + THICK / 2:.1f}v{row - THICK:.1f}",
+                            class_="axis", stroke_dasharray="2 2"))
     y += row * len(made) + 4
     nodes.append(line(clip(sheet.say("score of", target=e.target), span / 11.5), start + span / 2, y + 33, 11.5, "soft",
                       text_anchor="middle"))

@@ -17,6 +17,7 @@ VIEWS = {
     "explanation": "pellucid.views.drawing",
     "evaluation": "pellucid.views.evaluation",
     "comparison": "pellucid.views.comparison",
+    "multiples": "pellucid.views.multiples",
     "activity": "pellucid.views.activity",
     "heads": "pellucid.views.heads",
     "look": "pellucid.views.look",

@@ -67,6 +67,13 @@ DRAWINGS: dict[str, tuple[str, str]] = {
     "waterfall": ("From the baseline’s score to this one", "从基线得分到此得分"),
     "at baseline": ("score at the baseline", "基线得分"), "score of": ("score of ‘{target}’", "“{target}”的得分"),
     "not accounted for": ("not accounted for", "未解释部分"),
+    "why each": ("Why, {n} times", "{n} 个为什么"),
+    "more rows left": ("… and {n} more rows", "……另有 {n} 行"),
+    "one scale": ("All share one scale of colours.", "全部共用同一颜色标尺。"),
+    "scale by method": ("Explanations by the same method share a scale of colours; across methods colours do not compare.",
+                        "同一方法的解释共用颜色标尺；不同方法之间颜色不可比较。"),
+    "contours": ("Lines at a quarter, half and three quarters of the scale; dashed below zero.",
+                 "轮廓线位于标尺的四分之一、二分之一与四分之三处；负值为虚线。"),
     "columns": ("Largest effects first", "按影响大小排列"),
     "more": ("… and {n} more, together {value}", "……另有 {n} 项，合计 {value}"),
     # sentences

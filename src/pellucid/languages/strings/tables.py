@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 TABLES: dict[str, tuple[str, str]] = {
+    "table method": ("method", "方法"),
+    "table target": ("target", "目标"),
+    "table cells": ("Cells", "各格"),
+    "table values": ("Values", "数值"),
     "table name": ("name", "名称"),
     "table value": ("value", "数值"),
     "table error": ("standard error", "标准误"),
