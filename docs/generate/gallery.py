@@ -34,6 +34,10 @@ HEAD = """# Gallery
 Every kind of answer has one drawing, the same in a notebook, on a page, in a report and on paper, with a text form for
 terminals and tables for everything else ([export](export.md)). Here each stands as made by the line above it; below are
 the same at night, in Chinese and in print. The suite makes all of them anew and holds them against these files.
+
+All verbs are pellucid's. `digits`, `vit`, `reviews` and `recommender` are demo subjects
+(`pellucid.load("demo:digits")`, the second `demo:digits-vit`), the other names are samples of theirs
+(`pellucid.samples("digits")`).
 """
 
 
@@ -52,11 +56,15 @@ class Picture:
         return answer(self.code, lang)
 
     def svg(self, variant: str) -> str:
-        """The drawing without the numbers that only scripts read; a page of documents runs none."""
+        """The drawing as the page shows it, which runs no scripts."""
         spoken = "zh" if variant == "zh" and any(name in self.code for name in SPELLED) else "en"
         drawn = self.record(spoken).svg(id=f"g-{self.name}", **{**self.options, **VARIANTS[variant]})
-        drawn = re.sub(r' (data-[\w-]+|tabindex|aria-hidden)="[^"]*"', "", drawn)
-        return flat(drawn, "print") if variant == "print" else drawn
+        return flat(drawn, "print") if variant == "print" else plain(drawn)
+
+
+def plain(svg: str) -> str:
+    """A drawing without what only scripts read."""
+    return re.sub(r' (data-[\w-]+|tabindex)="[^"]*"', "", svg)
 
 
 GALLERY: tuple[Picture, ...] = (
@@ -87,7 +95,7 @@ GALLERY: tuple[Picture, ...] = (
             "Each metric beside twenty maps that know nothing of the model.",
             'evaluate(explain(digits, seven, "grad_cam"), metrics=["deletion", "insertion", "sparseness"])'),
     Picture("methods", "Methods side by side", "On one scale, with agreement, contradictions, worth and cost.",
-            'compare(digits, seven, ["grad_cam", "integrated_gradients", "occlusion"])'),
+            'compare(digits, seven, ["grad_cam", "integrated_gradients", "occlusion"], controls=10)'),
     Picture("multiples", "Many at once",
             "Methods across, pictures down; what is in one unit shares a scale.",
             'multiples(explain(digits, sevens[:3], ["grad_cam", "integrated_gradients"]))'),
@@ -104,7 +112,7 @@ GALLERY: tuple[Picture, ...] = (
     Picture("tokens", "Where words look", "The same for words: from each query to where it looked.",
             'look(reviews, english, layers="attention")'),
     Picture("heads", "What heads are worth", "Each head taken out in turn; which two say the same.",
-            "heads(vit, pictures, labels)"),
+            "heads(vit, pictures[:6], labels[:6])"),
     Picture("activity", "What channels do", "Dead, doubled and saturated channels, each finding with cause and cure.",
             "activity(digits, pictures)"),
     Picture("concepts", "Which concepts move a score",
@@ -200,8 +208,10 @@ def entry(picture: Picture) -> str:
     small = "\n".join(f'<td><a href="gallery/{n}-{v}.svg"><img src="gallery/{n}-{v}.svg" width="240" '
                       f'alt="{picture.title}, {told}"></a></td>'
                       for v, told in (("dark", "at night"), ("zh", "in Chinese"), ("print", "in print")))
+    more = ", ".join(f"{k}={v!r}" for k, v in picture.options.items())
+    code = f"{picture.code}.svg({more})" if more else picture.code
     whole = f"![{picture.title}](gallery/{n}-light.svg)"
-    return (f"## {picture.title}\n\n{picture.words}\n\n`{picture.code}`\n\n{whole}\n\n"
+    return (f"## {picture.title}\n\n{picture.words}\n\n`{code}`\n\n{whole}\n\n"
             f"<table><tr>\n{small}\n</tr></table>\n")
 
 

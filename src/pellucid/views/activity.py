@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from pellucid.views import palette
-from pellucid.views.frame import SHAPES, Sheet, compact, line, lines, sheet_style
+from pellucid.views.frame import SHAPES, THEMES, Sheet, compact, line, lines, sheet_style
 from pellucid.views.heat import panel
 from pellucid.views.look import table
 from pellucid.views.png import data_uri
@@ -24,9 +24,9 @@ TALL = 14.0
 
 def draw(activity: Activity, *, lang: str = "en", width: float = 720, theme: str = "auto", id: str = "") -> Markup:
     """One SVG: what is wrong, and a strip for each layer in which a channel is as dark as the inputs it fires for."""
-    if not 320 <= width <= 2000 or theme not in ("auto", "light", "dark"):
+    if not 320 <= width <= 2000 or theme not in THEMES:
         raise OptionError("option.value", f"width={width}, theme={theme!r}",
-                          "320 to 2000 pixels, 'auto', 'light' or 'dark'", "leave them out")
+                          "320 to 2000 pixels, 'auto', 'light', 'dark' or 'print'", "leave them out")
     prefix = id or "a" + hashlib.sha256(repr((activity, lang, width)).encode()).hexdigest()[:10]
     sheet = Sheet(float(width), lang, prefix)
     x, y = sheet.margin, sheet.margin + 22

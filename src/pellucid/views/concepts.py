@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from pellucid.views.frame import Sheet, line, lines, sheet_style
+from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
 from pellucid.views.look import table
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
@@ -17,9 +17,9 @@ from pellucid.words.explanation import Finding
 
 def sheet_of(record: object, lang: str, width: float, theme: str, id: str, top: int = 12) -> Sheet:
     """The sheet a drawing is made on. Raises `option.value` for what cannot be drawn."""
-    if not 320 <= width <= 2000 or top < 1 or theme not in ("auto", "light", "dark"):
+    if not 320 <= width <= 2000 or top < 1 or theme not in THEMES:
         raise OptionError("option.value", f"width={width}, top={top}, theme={theme!r}",
-                          "320 to 2000 pixels, 1 or more, 'auto', 'light' or 'dark'", "leave them out")
+                          "320 to 2000 pixels, 1 or more, 'auto', 'light', 'dark' or 'print'", "leave them out")
     prefix = id or "c" + hashlib.sha256(repr((record, lang, width)).encode()).hexdigest()[:10]
     return Sheet(float(width), lang, prefix, top)
 

@@ -6,7 +6,7 @@ import re
 
 from pellucid.languages.sentences import translated
 from pellucid.views import bars, heat, story, tokens, waterfall
-from pellucid.views.frame import Sheet, name_of, whole
+from pellucid.views.frame import THEMES, Sheet, name_of, whole
 from pellucid.views.words import detail_name, method_name, say
 from pellucid.views.writing import columns, visible, wrap
 from pellucid.words.errors import OptionError, nearest
@@ -45,8 +45,9 @@ def draw(explanation: Explanation, *, lang: str = "en", width: float = 720, top:
     """
     if not 320 <= width <= 2000:
         raise OptionError("option.width", f"width={width}", "320 to 2000 pixels", "choose a width in between")
-    if theme not in ("auto", "light", "dark"):
-        raise OptionError("option.theme", f"theme={theme!r}", "'auto', 'light' or 'dark'", "choose one of the three")
+    if theme not in THEMES:
+        raise OptionError("option.theme", f"theme={theme!r}", "'auto', 'light', 'dark' or 'print'",
+                          "choose one of the four")
     if id and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,40}", id):
         raise OptionError("option.id", f"id={id!r}", "a letter, then letters, digits or hyphens", "leave it out")
     if top < 1:

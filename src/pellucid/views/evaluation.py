@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pellucid.views import story
 from pellucid.views.curve import BELOW, Curve, plot
-from pellucid.views.frame import Sheet, band, compact, line, lines, sentence_end, sheet_style
+from pellucid.views.frame import THEMES, Sheet, band, compact, line, lines, sentence_end, sheet_style
 from pellucid.views.svg import Element, Markup, el, style
 from pellucid.views.words import CATALOGUE, method_name, metric_name, say
 from pellucid.views.writing import clip, columns, number, pad, visible, wrap
@@ -53,9 +53,9 @@ def draw(evaluated: Evaluation, *, lang: str = "en", width: float = 720, theme: 
 
 def sheet_of(e: story.Checked, lang: str, width: float, theme: str, id: str) -> Sheet:
     """The sheet for these options, or an error."""
-    if not 320 <= width <= 2000 or theme not in ("auto", "light", "dark"):
+    if not 320 <= width <= 2000 or theme not in THEMES:
         raise OptionError("option.value", f"width={width}, theme={theme!r}",
-                          "320 to 2000 pixels, 'auto', 'light' or 'dark'", "leave them out")
+                          "320 to 2000 pixels, 'auto', 'light', 'dark' or 'print'", "leave them out")
     say(lang, "stop")
     prefix = id or "q" + hashlib.sha256(f"{e!r}{e.verdict}{lang}{width}".encode("utf-8", "replace")).hexdigest()[:10]
     return Sheet(float(width), lang, prefix)

@@ -24,6 +24,10 @@ LIGHT = {"ink": "#16191d", "soft": "#59616b", "rule": "#d9dde2", "ground": "#fff
          "pos": palette.css(1), "neg": palette.css(-1), "pass": "#1a7f4b", "warn": "#9a6200", "fail": "#b3261e"}
 DARK = {"ink": "#eceff3", "soft": "#9ca6b2", "rule": "#333a43", "ground": "#15191e", "well": "#1e242b",
         "pos": "#ff8a57", "neg": "#6cabff", "pass": "#5fd19a", "warn": "#f2b84b", "fail": "#ff8a80"}
+PRINT = {**LIGHT, "ink": "#000000", "soft": "#454b52", "rule": "#c3c8ce"}
+THEMES = ("auto", "light", "dark", "print")
+"""As the reader's system is, by day, at night, and on paper: there without the card's frame."""
+
 MOST_NUMBERS = 65_536
 """Values written into the data attributes; a drawing of more keeps its picture only."""
 
@@ -162,9 +166,9 @@ def sheet_style(prefix: str, theme: str) -> Element:
     p = f"#{prefix}"
     dark = f"{p}{{{properties(DARK)}}}"
     rules = f"""
-    {p}{{{properties(DARK if theme == "dark" else LIGHT)};font-family:{FONTS};max-width:100%;height:auto}}
+    {p}{{{properties({"dark": DARK, "print": PRINT}.get(theme, LIGHT))};font-family:{FONTS};max-width:100%;height:auto}}
     {f"@media (prefers-color-scheme:dark){{{dark}}}" if theme == "auto" else ""}
-    {f"@media print{{{p}{{{properties(LIGHT)}}}}}" if theme == "auto" else ""}
+    {f"@media print{{{p}{{{properties(PRINT)}}}}}" if theme == "auto" else ""}
     {p} text{{fill:var(--ink)}}
     {p} .soft{{fill:var(--soft)}}
     {p} .strong{{font-weight:650}}
@@ -185,6 +189,8 @@ def sheet_style(prefix: str, theme: str) -> Element:
     {p} .band{{fill-opacity:.1}}
     {p} .icon{{fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}}
     """
+    if theme == "print":
+        rules += f"{p} .ground{{stroke:none}}"
     for status in SHAPES:
         rules += f"{p} .{status}{{fill:var(--{status})}}{p} .icon.{status}{{fill:none;stroke:var(--{status})}}"
     return style(rules)

@@ -6,7 +6,7 @@ import hashlib
 
 from pellucid.views import matrix
 from pellucid.views.activity import found, sentences
-from pellucid.views.frame import Sheet, line, lines, sheet_style
+from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
 from pellucid.views.grid import Tile, tiles
 from pellucid.views.look import table
 from pellucid.views.svg import Element, Markup, el
@@ -26,9 +26,9 @@ CELLS = 24
 
 def draw(heads: Heads, *, lang: str = "en", width: float = 720, theme: str = "auto", id: str = "") -> Markup:
     """One SVG: what is wrong, importance by head with intervals, and how alike heads are."""
-    if not 320 <= width <= 2000 or theme not in ("auto", "light", "dark"):
+    if not 320 <= width <= 2000 or theme not in THEMES:
         raise OptionError("option.value", f"width={width}, theme={theme!r}",
-                          "320 to 2000 pixels, 'auto', 'light' or 'dark'", "leave them out")
+                          "320 to 2000 pixels, 'auto', 'light', 'dark' or 'print'", "leave them out")
     prefix = id or "d" + hashlib.sha256(repr((heads, lang, width)).encode()).hexdigest()[:10]
     sheet = Sheet(float(width), lang, prefix)
     x, y = sheet.margin, sheet.margin + 22

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from pellucid.views import attention
-from pellucid.views.frame import Sheet, line, lines, sheet_style
+from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
 from pellucid.views.grid import Tile, scale_bar, tiles
 from pellucid.views.heat import Array, panel, picture_of
 from pellucid.views.png import data_uri, fit
@@ -27,9 +27,10 @@ def draw(look: Look, *, lang: str = "en", width: float = 720, top: int = 12, exa
 
     `width`, `theme` and `id` are as in `Explanation.svg`. Raises `option.value` for an input that was not kept.
     """
-    if not 320 <= width <= 2000 or top < 1 or theme not in ("auto", "light", "dark"):
+    if not 320 <= width <= 2000 or top < 1 or theme not in THEMES:
         raise OptionError("option.value", f"width={width}, top={top}, theme={theme!r}",
-                          "320 to 2000 pixels, 1 or more channels, 'auto', 'light' or 'dark'", "leave them out")
+                          "320 to 2000 pixels, 1 or more channels, 'auto', 'light', 'dark' or 'print'",
+                          "leave them out")
     if not 0 <= example < max(len(look.shown), 1):
         raise OptionError("option.value", f"example={example}", f"0 to {max(len(look.shown) - 1, 0)}: whole values are "
                           "kept of the first inputs", "look again with a larger keep=")

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.languages.sentences import noted
 from pellucid.views.chart import Mark, Series, chart, sparkline
-from pellucid.views.frame import SHAPES, Sheet, line, lines, sentence_end, sheet_style
+from pellucid.views.frame import SHAPES, THEMES, Sheet, line, lines, sentence_end, sheet_style
 from pellucid.views.grid import Tile, scale_bar, tiles
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import method_name, say
@@ -27,9 +27,9 @@ def draw(training: Training, *, lang: str = "en", width: float = 720, theme: str
 
     `width`, `theme` and `id` are as in `Explanation.svg`.
     """
-    if not 320 <= width <= 2000 or theme not in ("auto", "light", "dark"):
+    if not 320 <= width <= 2000 or theme not in THEMES:
         raise OptionError("option.value", f"width={width}, theme={theme!r}",
-                          "320 to 2000 pixels, 'auto', 'light' or 'dark'", "leave them out")
+                          "320 to 2000 pixels, 'auto', 'light', 'dark' or 'print'", "leave them out")
     name = "".join(repr((r.step, r.seconds)) for r in training.records)
     prefix = id or "w" + hashlib.sha256(f"{training.run}{name}{lang}{width}".encode()).hexdigest()[:10]
     sheet = Sheet(float(width), lang, prefix)
