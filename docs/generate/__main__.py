@@ -9,9 +9,10 @@ if __name__ == "__main__":
     import torchvision_repair  # pyright: ignore[reportMissingImports]
 
     torchvision_repair.repair()
-    from docs.generate import catalogue, gallery, grid, metrics
+    from docs.generate import catalogue, design, gallery, grid, metrics
 
     catalogue.write()
     grid.write()
     metrics.write()
+    design.write()
     gallery.write()

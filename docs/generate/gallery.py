@@ -23,9 +23,9 @@ RUN = DOCS / "gallery" / "training"
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "light": {"theme": "light"}, "dark": {"theme": "dark"}, "zh": {"theme": "light", "lang": "zh"},
-    "print": {"theme": "auto"},
+    "print": {"theme": "print"},
 }
-"""How each is shown, with the options of the drawing; what is printed is flattened besides."""
+"""How each is shown, with the options of the drawing; for print without a style sheet, as `export` writes it."""
 
 HEAD = """# Gallery
 
@@ -79,7 +79,7 @@ GALLERY: tuple[Picture, ...] = (
             "Lines at a quarter, half and three quarters of the scale, for readers who need the picture's own colours.",
             'explain(digits, seven, "grad_cam")', {"contours": True, "ground": "picture"}),
     Picture("patches", "Regions, each with its error",
-            "Sampled values have intervals; those that do not leave zero are drawn open.",
+            "Sampled values have errors; where these are wide the verdict says so, and what to do.",
             'explain(digits, seven, "kernel_shap", features="patches:8", samples=400)'),
     Picture("words", "Words of a review",
             "Word pieces are joined; what raises and what lowers is told by more than colour.",

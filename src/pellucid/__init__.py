@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pellucid.doctor import doctor
     from pellucid.evaluate import evaluate
     from pellucid.explain import explain
+    from pellucid.export import export
     from pellucid.heads import heads
     from pellucid.look import look
     from pellucid.models.demo import samples
@@ -72,6 +73,7 @@ _PLACES = {
     "doctor": "pellucid.doctor",
     "evaluate": "pellucid.evaluate",
     "explain": "pellucid.explain",
+    "export": "pellucid.export",
     "heads": "pellucid.heads",
     "load": "pellucid.models.sources",
     "look": "pellucid.look",

@@ -77,21 +77,27 @@ def export(item: Drawn, path: str | os.PathLike[str], *, lang: str | None = None
     return ENDINGS[kind](item, place, {"lang": lang, "width": width, "scale": scale, "theme": theme, **options})
 
 
-def _drawing(item: Drawn, options: Mapping[str, Any]) -> str:
+def _drawing(item: Drawn, options: Mapping[str, Any], theme: str | None = None) -> str:
     """The drawing without what only files of pixels ask for."""
-    return item.svg(**{k: v for k, v in options.items() if k != "scale" and not (k == "theme" and v is None)})
+    asked = {k: v for k, v in options.items() if k not in ("scale", "theme")}
+    return item.svg(**asked, **({"theme": theme} if theme is not None else {}))
+
+
+def _paper(options: Mapping[str, Any]) -> str:
+    """The theme of what has no reader's system to follow."""
+    return "print" if options["theme"] in (None, "auto") else options["theme"]
 
 
 def _svg(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
-    on_paper = options["theme"] == "print"
-    drawn = _drawing(item, {**options, "theme": None} if on_paper else options)
-    return atomic.write(place, (printing.flat(drawn, "print") if on_paper else drawn).encode("utf-8"))
+    theme = options["theme"]
+    drawn = _drawing(item, options, theme)
+    return atomic.write(place, (printing.flat(drawn, "print") if theme == "print" else drawn).encode("utf-8"))
 
 
 def _png(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
-    theme, lang = options["theme"] or "print", options["lang"]
-    drawn = _drawing(item, {**options, "theme": None})
-    return atomic.write(place, printing.png(drawn, width=_pixels(options), theme=theme, lang=lang))
+    theme = _paper(options)
+    made = printing.png(_drawing(item, options, theme), width=_pixels(options), theme=theme, lang=options["lang"])
+    return atomic.write(place, made)
 
 
 def _pixels(options: Mapping[str, Any]) -> int:
@@ -106,8 +112,8 @@ def _pdf(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:
 
 
 def _vectors(item: Drawn, options: Mapping[str, Any]) -> bytes:
-    drawn = _drawing(item, {**options, "theme": None})
-    return printing.pdf(drawn, theme=options["theme"] or "print", lang=options["lang"])
+    theme = _paper(options)
+    return printing.pdf(_drawing(item, options, theme), theme=theme, lang=options["lang"])
 
 
 def _tex(item: Drawn, place: Path, options: Mapping[str, Any]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from pellucid.cli.main import main
 from pellucid.cli.writing import ENDINGS, STORED
+from pellucid.languages.marks import visible
 from pellucid.models.demo import FOLDER
 
 BEGINS = {
@@ -70,3 +72,17 @@ def test_several_answers_do_not_go_into_a_file_for_one(ending: str, tmp_path: Pa
     assert made == 2
     assert "out.several" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "a\u202egnp", "=cmd|calc", "{{7*7}} #x $(y)", "-"])
+def test_the_name_of_a_file_is_only_a_name(name: str, tmp_path: Path) -> None:
+    rows = tmp_path / f"{name}.csv"
+    rows.write_bytes(Path(ROWS).read_bytes())
+    page, figure = tmp_path / f"{name}.html", tmp_path / f"{name}.tex"
+    assert main(["explain", "demo:recommender", str(rows), "--row", "1", "-m", "saliency", "--out", str(page), "--out",
+                 str(figure)]) == 0
+    text = page.read_text("utf-8")
+    assert f"<h1>demo:recommender · {escape(visible(name))}" in text
+    assert "<img src=x" not in text
+    assert "\u202e" not in text
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".csv", ".html", ".pdf", ".tex"]

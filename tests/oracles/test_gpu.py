@@ -38,3 +38,18 @@ def test_a_full_gpu_gets_smaller_passes() -> None:
     e = pellucid.explain(hog, normal(1, 3, 12, 12).cuda(), "kernel_shap", target=1, features="patches:3")
     assert e.verdict.status == "pass", e.verdict
     assert e.evidence.chunk < e.evidence.rows
+
+
+@gpu
+def test_a_look_on_a_gpu_shows_the_maps_and_attention_of_the_cpu() -> None:
+    x = normal(2, 3, 12, 12)
+    slow = pellucid.look(settled(ViT()).double(), x.double(), ["stages", "attention"])
+    fast = pellucid.look(settled(ViT()).double().cuda(), x.double().cuda(), ["stages", "attention"])
+    assert list(fast) == list(slow)
+    for layer in slow:
+        torch.testing.assert_close(fast[layer].values[1], slow[layer].values[1], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(fast[layer].channels, slow[layer].channels, rtol=1e-6, atol=1e-9)
+    for name, found in slow.attention.items():
+        assert fast.attention[name].device.type == "cpu"
+        torch.testing.assert_close(fast.attention[name], found, rtol=0, atol=1e-9)
+        assert fast.agreed[name] == pytest.approx(slow.agreed[name], abs=1e-6)

@@ -23,13 +23,16 @@ def section(look: Look, sheet: Sheet, y: float, example: int) -> tuple[list[Elem
              line(sheet.say("attention"), x, y + 24, 16, "strong")]
     made, y = lines(sheet.say("attention alone"), x, y + 44, 12.5, sheet.inner)
     nodes += made
+    if example == 0:
+        made, y = lines(sheet.say("under each head", unit=_unit(look, sheet.lang)), x, y, 12, sheet.inner, "soft")
+        nodes += made
     if example == 0 and (look.beside or look.without):
         made, y = _beside(look, sheet, y + 8)
         nodes += made
         made, y = _by_name(look, sheet, y)
         nodes += made
-    for name, value in look.attentions[example].items():
-        made, y = _layer(look, name, value.double().numpy(), sheet, y, example)
+    for k, (name, value) in enumerate(look.attentions[example].items()):
+        made, y = _layer(look, name, value.double().numpy(), sheet, y + (14 if k else 0), example)
         nodes += made
     return nodes, y
 
@@ -50,8 +53,8 @@ def _layer(look: Look, name: str, found: Array, sheet: Sheet, y: float, example:
         nodes.append(line(sheet.say("class token"), x, y + 8, 11.5, "soft"))
         made, y = tiles(some[: sheet.top + 1], float(laid.max()) or 1.0, x, y + 16, sheet.inner, least=84.0,
                         group=f"{visible(name, 80)} · {sheet.say('class token short')}")
-        nodes += [*made, line(sheet.say("matrices"), x, y + 4, 11.5, "soft")]
-        y += 12
+        nodes += [*made, line(sheet.say("matrices"), x, y + 10, 11.5, "soft")]
+        y += 18
     some = [Tile(heads.mean(0), sheet.say("mean of heads"))]
     if example == 0:
         told = [sheet.say("bits and reach", n=number(b, 2), d=number(d, 2))
@@ -82,9 +85,10 @@ def _by_name(look: Look, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     names = [clip(visible(e.names[k].strip(), 40) or "␣", 5.5) if k >= 0 else "·" for k in places]
     left = max(em(t) for t in names) * 11 + 8
     cell = min((sheet.inner - left) / len(names), 15.0)
-    x, top, wide = sheet.margin + left, y + 30 + left, cell * len(names)
+    told = sheet.say("token by token", layer=visible(name, 80))
+    nodes, y = lines(told, sheet.margin, y + 12, 12, sheet.inner, "strong")
+    x, top, wide = sheet.margin + left, y + left + 2, cell * len(names)
     size = min(11.0, cell * 0.92)
-    nodes = [line(sheet.say("token by token", layer=visible(name, 80)), sheet.margin, y + 12, 12, "strong")]
     for k, t in enumerate(names):
         at = x + (k + 0.5) * cell
         nodes.append(line(t, x - 5, top + (k + 0.5) * cell + size * 0.36, size, "soft", text_anchor="end"))
@@ -120,6 +124,11 @@ def _beside(look: Look, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     return nodes, y + 10
 
 
+def _unit(look: Look, lang: str) -> str:
+    """What it is counted in how far heads look."""
+    return say(lang, "in patches" if look.grid is not None and len(look.grid) == 2 else "in tokens")
+
+
 def _named(name: str, e: Explanation, lang: str) -> str:
     """A method, and that it does not know the score where it does not."""
     told = say(lang, "knows no score") if story.means(e) == "strength" else ""
@@ -137,9 +146,9 @@ def text(look: Look, lang: str, width: int) -> list[str]:
     for name in look.attention:
         agreed = look.agreed.get(name)
         bits, reach = (", ".join(number(v, 2) for v in f(name).tolist()) for f in (look.entropy, look.distance))
-        ranks = f"  {say(lang, 'agrees', r=f'{agreed:+.2f}')}" if agreed is not None else ""
-        told = say(lang, "bits", list=bits) + say(lang, "semicolon") + say(lang, "reach", list=reach)
-        out += wrap(f"{visible(name, 80)}  {told}{ranks}", width, columns)
+        told = [say(lang, "bits", list=bits), say(lang, "reach", list=reach, unit=_unit(look, lang)),
+                *([say(lang, "agrees", r=f"{agreed:+.2f}")] if agreed is not None else [])]
+        out += wrap(visible(name, 80) + say(lang, "colon") + say(lang, "semicolon").join(told), width, columns)
     for name, e in look.beside.items():
         strongest = story.listed(story.strongest(e, 5, lang), lang, story.unsigned(e))
         out += wrap(_named(name, e, lang) + say(lang, "colon") + strongest, width, columns)

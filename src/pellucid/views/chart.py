@@ -72,9 +72,9 @@ def chart(title: str, series: Sequence[Series], x: float, y: float, width: float
     for t in ticks(low, high, 4):
         at = base - TALL * (t - low) / ((high - low) or 1)
         nodes.append(el("path", d=f"M{left:.1f} {at:.1f}h{span:.1f}", class_="rule"))
-        nodes.append(line(number(10**t if log else t, 2), left - 6, at + 4, 10.5, "soft tab", text_anchor="end"))
+        nodes.append(line(number(10**t if log else t, 2), left - 6, at + 4, 11, "soft tab", text_anchor="end"))
     for t in ticks(first, last, max(2, int(span / 70))):
-        nodes.append(line(number(t, 6), across(t), base + 15, 10.5, "soft tab", text_anchor="middle"))
+        nodes.append(line(number(t, 6), across(t), base + 15, 11, "soft tab", text_anchor="middle"))
     for mark in marks:
         nodes.append(el("path", d=f"M{across(mark.step):.1f} {base - TALL:.1f}v{TALL:.1f}", class_=f"icon {mark.level}",
                         stroke_dasharray="3 3"))

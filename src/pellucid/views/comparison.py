@@ -42,7 +42,7 @@ def draw(compared: Comparison, *, lang: str = "en", width: float = 720, top: int
     title = _title(c, lang)
     made, y = lines(title, sheet.margin, y, 22, sheet.inner, "strong", 1.25, most=3)
     nodes += made
-    made, y = lines(facts(c, lang), sheet.margin, y - 3, 13.5, sheet.inner, "soft tab", most=2)
+    made, y = lines(facts(c, lang), sheet.margin, y - 3, 13, sheet.inner, "soft tab", most=2)
     nodes += made
     y += 10
     notes = list[str]()

@@ -66,7 +66,7 @@ def _line(test: Tested, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     x, inner = sheet.margin, sheet.inner
     low, high = test.usual
     kind = "pos" if test.slope > 0 else "neg"
-    nodes = [line(clip(visible(f"{test.concept} · {test.layer}", 120), inner / 22), x, y + 12, 13.5, "strong"),
+    nodes = [line(clip(visible(f"{test.concept} · {test.layer}", 120), inner / 22), x, y + 12, 13, "strong"),
              line(_verdict(test, sheet.lang), x + inner, y + 12, 12, kind if test.significant else "soft",
                   text_anchor="end"),
              el("rect", x=x, y=y + 22, width=inner, height=14, rx=3, class_="well"),

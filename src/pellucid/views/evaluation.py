@@ -33,7 +33,7 @@ def draw(evaluated: Evaluation, *, lang: str = "en", width: float = 720, theme: 
     title = sheet.say("how good", target=e.target)
     made, y = lines(title, sheet.margin, y, 22, sheet.inner, "strong", 1.25, most=3)
     facts = [method_name(e.method, lang), *([visible(e.model, 60)] if e.model else [])]
-    nodes += [*made, line(clip(sheet.say("joint").join(facts), sheet.inner / 14), sheet.margin, y - 3, 13.5, "soft")]
+    nodes += [*made, line(clip(sheet.say("joint").join(facts), sheet.inner / 14), sheet.margin, y - 3, 13, "soft")]
     y += 22
     made, y = _rows(e, sheet, y)
     nodes += made
@@ -131,7 +131,7 @@ def _row(m: Measurement, sheet: Sheet, y: float, start: float, span: float) -> E
                data_controls=compact(m.controls) if m.controls else None)
     group.add(el("path", d=f"M{sheet.margin:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"))
     room = span if sheet.narrow else start - sheet.margin - 14
-    group.add(line(clip(metric_name(m.name, sheet.lang), room / 15.6), sheet.margin, y + 24, 13.5, "strong"))
+    group.add(line(clip(metric_name(m.name, sheet.lang), room / 15.6), sheet.margin, y + 24, 13, "strong"))
     if not sheet.narrow:
         kind = sheet.say(m.kind) if m.kind in CATALOGUE else visible(m.kind, 40)
         group.add(line(kind, sheet.margin, y + 42, 11.5, "soft"))
@@ -174,8 +174,8 @@ def _strip(m: Measurement, x: float, y: float, width: float) -> list[Element]:
                         class_="whisker"))
     nodes.append(el("circle", cx=place(m.value), cy=y, r=6, class_=status(m), stroke="var(--ground)", stroke_width=1.5))
     first, last = (high, low) if m.better == "low" else (low, high)
-    return [*nodes, line(number(first), x, y + 21, 10.5, "soft tab"),
-            line(number(last), x + width, y + 21, 10.5, "soft tab", text_anchor="end")]
+    return [*nodes, line(number(first), x, y + 21, 11, "soft tab"),
+            line(number(last), x + width, y + 21, 11, "soft tab", text_anchor="end")]
 
 
 def _curves(e: Evaluation, sheet: Sheet, y: float) -> tuple[list[Element], float]:
@@ -207,7 +207,7 @@ def missing(found: Mapping[str, Finding], sheet: Sheet, y: float, key: str) -> t
     nodes = list[Element]()
     if not found:
         return nodes, y
-    nodes.append(line(sheet.say(key), sheet.margin, y + 12, 13.5, "strong"))
+    nodes.append(line(sheet.say(key), sheet.margin, y + 12, 13, "strong"))
     y += 34
     for name, finding in found.items():
         label = metric_name(name, sheet.lang) if key == "not measured" else method_name(name, sheet.lang)

@@ -31,6 +31,13 @@ THEMES = ("auto", "light", "dark", "print")
 MOST_NUMBERS = 65_536
 """Values written into the data attributes; a drawing of more keeps its picture only."""
 
+SIZES = {24.0: "the question of an explanation", 22.0: "the title of other records", 17.0: "the words of a text",
+         16.0: "the title of a part", 15.0: "a sentence in place of a picture", 14.0: "the score, a layer, a verdict",
+         13.0: "what is read: reasons, methods, names", 12.5: "names of panels, rows and their numbers",
+         12.0: "figures of a layer", 11.5: "notes, captions of scales", 11.0: "ticks and heads of tables",
+         10.0: "captions of small maps"}
+"""Sizes of letters by role, in units of the drawing; cells of a matrix take what fits."""
+
 SHAPES = {
     "pass": "M9 0a9 9 0 1 0 .001 0zM4.7 9.3l3 3 5.6-6.2",
     "warn": "M9 .8 17.6 16.6H.4zM9 6.2v5.2M9 13.6v.9",
@@ -124,7 +131,7 @@ def head(e: Explanation, sheet: Sheet) -> tuple[list[Element], float]:
     nodes += made
     nodes.append(line(clip(story.facts(e, sheet.lang), sheet.inner / 14), x, y - 4, 14, "soft tab"))
     y += 24
-    nodes.append(line(clip(method_name(e.method, sheet.lang), sheet.inner / 15), x, y, 13.5, "strong"))
+    nodes.append(line(clip(method_name(e.method, sheet.lang), sheet.inner / 15), x, y, 13, "strong"))
     y += 19
     if e.summary:
         made, y = lines(visible(translated("summary", e.summary, sheet.lang), 600), x, y, 13, sheet.inner, "soft")

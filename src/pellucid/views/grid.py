@@ -16,6 +16,9 @@ from pellucid.views.writing import clip, em, number
 LEAST, MOST = 56.0, 120.0
 """Pixels across a tile."""
 
+WIDEST, STRIP = 28.0, 22.0
+"""Pixels across a cell of a strip, at most, and down it."""
+
 FINEST = 160
 """A larger map is averaged down to this before it is embedded: a tile is no larger."""
 
@@ -60,6 +63,19 @@ def tiles(some: Sequence[Tile], limit: float, x: float, y: float, width: float, 
         elif tile.told and size >= 72:
             nodes.append(line(tile.told, at + size, y + tall + 12, 10, "soft tab", text_anchor="end"))
     return nodes, y + tallest + below
+
+
+def strip(values: Array, limit: float, x: float, y: float, width: float, name: str, *, group: str = ""
+          ) -> tuple[list[Element], float]:
+    """One row of values as cells in a line, none wider than a finger, with a name below; also the y below it."""
+    across = min(width, WIDEST * len(values))
+    drawn = png.numbered(*palette.coarse(values[None], limit))
+    return [
+        el("rect", x=x, y=y, width=across, height=STRIP, class_="well"),
+        panel(drawn, x, y, across, STRIP, True, name, data_tile=name, data_group=group or None,
+              data_limit=f"{limit:.6g}"),
+        line(name, x, y + STRIP + 12, 10, "soft"),
+    ], y + STRIP + 24
 
 
 def shrunk(values: Array) -> Array:

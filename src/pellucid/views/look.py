@@ -6,7 +6,7 @@ import hashlib
 
 from pellucid.views import attention
 from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
-from pellucid.views.grid import Tile, scale_bar, tiles
+from pellucid.views.grid import Tile, scale_bar, strip, tiles
 from pellucid.views.heat import Array, panel, picture_of
 from pellucid.views.png import data_uri, fit
 from pellucid.views.svg import Element, Markup, el
@@ -85,9 +85,8 @@ def _layer(seen: Seen, sheet: Sheet, y: float, example: int, prefix: str) -> tup
     some = [Tile(_flat(m.double().numpy()), f"#{c}") for c, m in zip(
         seen.order[: sheet.top], seen.maps(example, sheet.top), strict=True)]
     if seen.kind == "units" or some[0].values.shape[0] * some[0].values.shape[1] == 1:
-        row = seen.values[example].double().flatten().numpy()[None, :256]
-        some = [Tile(row, sheet.say("units", n=row.shape[1]))]
-        made, y = tiles(some, limit, x, y + 2, sheet.inner, least=sheet.inner, group=visible(seen.name, 80))
+        row = seen.values[example].double().flatten().numpy()[:256]
+        made, y = strip(row, limit, x, y + 2, sheet.inner, sheet.say("units", n=len(row)), group=visible(seen.name, 80))
     else:
         made, y = tiles(some, limit, x, y + 2, sheet.inner, group=visible(seen.name, 80))
     return [*nodes, *made, *scale_bar(limit, x, y - 4, 150, prefix, least=0.0 if seen.scale[0] >= 0 else None)], y + 24

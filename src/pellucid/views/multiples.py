@@ -35,7 +35,7 @@ def draw(many: Multiples, *, lang: str = "en", width: float = 720, top: int = 12
     title = _question(many, lang)
     nodes, y = lines(title, sheet.margin, sheet.margin + 20, 22, sheet.inner, "strong", 1.25, most=3)
     if many.model:
-        nodes.append(line(visible(many.model, 80), sheet.margin, y - 3, 13.5, "soft"))
+        nodes.append(line(visible(many.model, 80), sheet.margin, y - 3, 13, "soft"))
         y += 18
     scales, rows = _scales(many), many.cells[:top]
     label = min(max(em(_row_name(many, k)) for k in range(len(rows))) * 12 + 12, sheet.inner * 0.16)

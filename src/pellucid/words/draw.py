@@ -88,7 +88,7 @@ class Drawn:
         return getattr(importlib.import_module(VIEWS[self.drawn]), what)(self, **spoken)
 
     def export(self, path: str | PathLike[str], **options: Any) -> Path:
-        """Write the drawing or its numbers to a file, by its ending: .svg, .png, .pdf, .tex, .csv, .json, .parquet."""
+        """Write the drawing or its numbers to a file, by its ending; options and errors as for `pellucid.export`."""
         return call("export", self, path, **options)
 
     def live(self, **options: Any) -> Any:
