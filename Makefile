@@ -38,7 +38,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.torch
 demo: $(VENV)/.demo ## explain three real kinds of model and write out/demo/report.html
 	$(BIN)/pellucid demo --out out/demo
 
-test: $(VENV)/.dev ## run the whole suite, JOBS=2 tests at a time
+test: $(VENV)/.dev node_modules/.checked ## run the whole suite, JOBS=2 tests at a time
 	$(TEST)
 
 soak: $(VENV)/.dev ## explain 500 times and see that memory does not grow
@@ -61,9 +61,15 @@ docs: $(VENV)/.dev ## write the pages that are made from the code, with their pi
 lint: $(VENV)/.dev ## look for what is wrong or untidy
 	$(BIN)/ruff check src tests training bench docs
 
-types: $(VENV)/.dev ## check types, strictly on the lower floors
+# What checks the drawings' script; without npm those checks are left out.
+node_modules/.checked: package.json
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --no-package-lock && touch $@; \
+	  else echo "npm is not here: the drawings' script is not checked"; fi
+
+types: $(VENV)/.dev node_modules/.checked ## check types, strictly on the lower floors, and those of the script
 	$(BIN)/pyright
 	$(BIN)/pyright --project strict.pyright.json
+	@if [ -d node_modules ]; then npm run --silent types; fi
 
 contracts: $(VENV)/.dev ## check that imports only go down
 	$(BIN)/lint-imports

@@ -81,7 +81,7 @@ def text() -> str:
             "depth. The arms differ in blue against yellow, which every common colour blindness keeps. Simulated after",
             "Machado, Oliveira and Fernandes (doi:10.1109/TVCG.2009.113) for protanopia, deuteranopia and tritanopia,",
             "equal sizes on either side stay apart by 0.11 in OKLab from half of the scale on (a just noticeable",
-            "step is about 0.02), and each side grows darker all the way on a light ground. The test measures both.", "",
+            "step is about 0.02), and each side grows darker all the way on a light ground. The test measures it.", "",
             "| value | −1 | −½ | ½ | 1 |", "|---|---|---|---|---|",
             "| colour | " + " | ".join(f"`{palette.css(t)}`" for t in (-1, -0.5, 0.5, 1)) + " |", "",
             "### Series", "", "Lines of a chart have equal lightness, from blue over violet to vermilion: the order of",

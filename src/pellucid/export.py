@@ -50,10 +50,11 @@ def export(item: Drawn, path: str | os.PathLike[str], *, lang: str | None = None
     """Write a record's drawing or its numbers to a file that is there whole or not at all; its path.
 
     The ending chooses: `.svg`, `.png` and `.pdf` are the drawing, `width` units wide (320 to 2000; a PNG has `scale`
-    pixels for each), `theme` "print", "light" or "dark" (an SVG without one follows its reader's system; one for print has
-    no style sheet, for programs that read none), and `options` as the drawing takes them. `.tex` is a figure for LaTeX, with the drawing as PDF beside it. `.txt` is the
-    drawing in characters, `.html` a page of its own. `.csv` and `.parquet` are one table, the first or the one named by
-    `table`; `.json` all tables with recipe and provenance. A record that holds an input embeds it in its drawing.
+    pixels for each), `theme` "print", "light" or "dark" (an SVG without one follows its reader's system; one for print
+    has no style sheet, for programs that read none), and `options` as the drawing takes them. `.tex` is a figure for
+    LaTeX, with the drawing as PDF beside it. `.txt` is the drawing in characters, `.html` a page of its own. `.csv` and
+    `.parquet` are one table, the first or the one named by `table`; `.json` all tables with recipe and provenance. A
+    record that holds an input embeds it in its drawing.
 
     Raises `export.format` for another ending, `export.table` for a table that it has not, `extra.pdf` and
     `extra.parquet` where what writes a format is not installed, and `file.unwritable`.

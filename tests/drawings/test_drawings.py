@@ -9,6 +9,7 @@ import re
 import sys
 import warnings
 import xml.etree.ElementTree as ET
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -366,7 +367,7 @@ def test_units_are_bars_or_a_sum_over_channels() -> None:
 def test_the_explanation_draws_prints_and_plots_itself() -> None:
     e: Explanation = samples.row()
     assert e.svg() == draw(e)
-    assert e.svg() in e._repr_html_() == e._repr_mimebundle_()["text/html"]
+    assert escape(e.svg()) in e._repr_html_() == e._repr_mimebundle_()["text/html"]
     assert e.text() == text(e)
     for sample in (e, samples.cam(), samples.halves(), samples.made(torch.zeros(4, 4), pixels(4, 4))):
         figure = sample.plot()

@@ -67,6 +67,21 @@ def test_values_that_do_not_add_up_have_no_waterfall(more: dict[str, Any]) -> No
     assert error.value.code == "option.form"
 
 
+# --- significance
+
+def test_stars_stand_at_what_differs_from_zero_among_all_values() -> None:
+    errors = torch.tensor([0.1, 0.1, 0.49, 0.5, 0.0])
+    e = replace(row([3.0, -2.0, 1.0, 0.5, 0.25]), error=errors)
+    sure = e.significant().tolist()
+    assert sure == [True, True, False, False, True]  # 1.0 with an error of 0.49 alone would be: p is 0.041
+    for said in (e.svg(), e.text()):
+        starred = [line for line in re.findall(r"[+−][\d.]+ ± [\d.e−]+( \*)?", said)]
+        assert said.count(" *") >= 3
+        assert len([s for s in starred if s]) == 2  # an exact value has no interval to print
+    assert "* differs" in e.svg()
+    assert "* differs" not in row([1.0, 2.0]).svg()
+
+
 # --- contours
 
 def test_contours_enclose_what_lies_beyond_their_level() -> None:

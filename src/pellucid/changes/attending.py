@@ -36,17 +36,16 @@ class Attending(TorchFunctionMode):
     """While open, hands the probabilities of every attention inside a tracked module to `said`.
 
     `rows` is how many examples run: heads or windows that a model folded into the axis of rows (rows first) get
-    an axis of their own again.
+    an axis of their own again. `keeps` says that `said` holds on to what it is handed: a model that wrote its
+    softmax itself, and may go on in place, then goes on with a copy.
     """
 
-    def __init__(self, said: Said, rows: int = 1) -> None:
+    def __init__(self, said: Said, rows: int = 1, *, keeps: bool = False) -> None:
         super().__init__()
-        self.said, self.rows = said, rows
+        self.said, self.rows, self.keeps = said, rows, keeps
         self.open: list[str] = []
         self.on = False
         self.heads: int | None = None
-        self.own = False
-        """Whether what is handed to `said` was made here, so that the model has no hold of it."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -66,15 +65,15 @@ class Attending(TorchFunctionMode):
             return self._told(found)
         return found
 
-    def _told(self, found: Tensor) -> Tensor:
-        """Probabilities in the form (rows, heads, queries, keys), and back in their own."""
+    def _told(self, found: Tensor, own: bool = False) -> Tensor:
+        """Probabilities in the form (rows, heads, queries, keys), and back in their own; `own` were made here."""
         rows = self.rows if len(found) % self.rows == 0 else 1  # a prefix may run on one row
         apart = found.unflatten(0, (-1, self.heads or len(found) // rows)) if found.dim() == 3 else found
         apart = apart if len(apart) == rows else apart.unflatten(0, (rows, -1))
         out = self.said(tuple(self.open), apart)
         while out.dim() > found.dim():
             out = out.flatten(0, 1)
-        return out
+        return out.clone() if self.keeps and not own else out
 
     def _attended(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
                   dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
@@ -99,11 +98,7 @@ class Attending(TorchFunctionMode):
         if blind is not None:
             found = found.masked_fill(blind, 0.0)
         if found.dim() in (3, 4):
-            self.own = True
-            try:
-                found = self._told(found)
-            finally:
-                self.own = False
+            found = self._told(found, own=True)
         return (torch.dropout(found, dropout_p, True) if dropout_p else found) @ value
 
     @contextmanager

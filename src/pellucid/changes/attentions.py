@@ -68,8 +68,8 @@ class _Finding(Attending):
             elif isinstance(out, Tensor) and out.numel() == value.numel():
                 self.followed[out] = which  # dropout, another dtype, another shape: still the same numbers
 
-    def _told(self, found: Tensor) -> Tensor:
-        out = super()._told(found)
+    def _told(self, found: Tensor, own: bool = False) -> Tensor:
+        out = super()._told(found, own)
         self.followed[out] = len(self.found) - 1
         return out
 

@@ -117,10 +117,8 @@ def listening(model: nn.Module, sites: Mapping[Site, Seen], rows: int = 1) -> An
         for name in open_:
             for site in due(name, attending[name], ":" + ATTENTION):
                 value = sites[site](site, value)
-        # A model that wrote its softmax itself may go on in place; what was seen stays as it was.
-        return value if mode.own else value.clone()
+        return value
 
-    mode = Attending(attended, rows)
     known = dict(model.named_modules()) if sites else {}
     with ExitStack() as stack:
         for name in by_layer:
@@ -132,7 +130,7 @@ def listening(model: nn.Module, sites: Mapping[Site, Seen], rows: int = 1) -> An
             stack.callback(module.register_forward_hook(hook).remove)
         if attending:
             tracked = {name: module_of(model, Site(name), known) for name in attending}
-            stack.enter_context(mode.tracking(tracked))
+            stack.enter_context(Attending(attended, rows, keeps=True).tracking(tracked))
         yield reached
 
 

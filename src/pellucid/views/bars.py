@@ -45,7 +45,7 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         return Part(nodes, below, Scale(0.0), [])
     shown = found[: sheet.top]
     low, high = reach(shown)
-    numbers = [told(i) for i in shown]
+    numbers = [told(i) + mark for i, mark in zip(shown, _marks(e, shown), strict=True)]
     names = [clip(visible(i.name.strip(), 300), sheet.inner * (0.38 if not sheet.narrow else 1.0) / 13) for i in shown]
     right = max(em(t) for t in numbers) * 12.5 + 10
     # on a phone the name stands above its bar, beside it elsewhere
@@ -69,11 +69,21 @@ def body(e: Explanation, sheet: Sheet) -> Part:
         nodes.append(line(sheet.say("more", n=n, value=signed(together)), sheet.margin, y + 16, 12.5, "soft"))
         y += 22
     notes = error_notes(e, sheet)
+    if any(n.endswith("*") for n in numbers):
+        notes.append(sheet.say("starred"))
     if any(i.open for i in shown):
         notes.append(sheet.say("pale"))
     if not np.isfinite(values).all():
         notes.append(sheet.say("not finite", n=int((~np.isfinite(values)).sum())))
     return Part(nodes, y, scale, notes)
+
+
+def _marks(e: Explanation, shown: list[story.Item]) -> list[str]:
+    """A star for a value that differs from zero where false discoveries among all values are held down."""
+    if not story.uncertain(e):
+        return [""] * len(shown)
+    sure = e.significant().flatten().tolist()
+    return [" *" if i.at is not None and sure[i.at] else "" for i in shown]
 
 
 def told(item: story.Item) -> str:
@@ -120,7 +130,7 @@ def text(e: Explanation, width: int, lang: str, top: int = 12) -> list[str]:
     if key and key != "all same":
         return wrap(say(lang, key, n=values.size, value=""), width, columns)
     shown = found[:top]
-    numbers = [told(i) for i in shown]
+    numbers = [told(i) + mark for i, mark in zip(shown, _marks(e, shown), strict=True)]
     right = max(map(columns, numbers))
     room = max(4, min(width * 2 // 5, width - right - 11))
     names = [clip(visible(i.name.strip(), 300), room, columns) for i in shown]
@@ -139,5 +149,6 @@ def text(e: Explanation, width: int, lang: str, top: int = 12) -> list[str]:
         out.append(f"{pad(name, left)} {pad(drawn, span + 1)} {pad(told_, right, right=True)}")
     n, together = rest(found, top)
     remarks = [*([say(lang, "more", n=n, value=signed(together))] if n else []),
+               *([say(lang, "starred")] if any(n.endswith("*") for n in numbers) else []),
                *([say(lang, "error")] if story.uncertain(e) else [])]
     return [*out, *(t for remark in remarks for t in wrap(remark, width, columns))]

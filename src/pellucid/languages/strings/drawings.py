@@ -34,6 +34,8 @@ DRAWINGS: dict[str, tuple[str, str]] = {
                    "颜色自 ±{limit}（绝对值的第 {p} 百分位，最大值为 {largest}）起最深，零处无色。"),
     "error": ("Whiskers and ± show 95 % intervals (1.96 standard errors).",
               "须线与 ± 表示 95% 区间（1.96 倍标准误）。"),
+    "starred": ("* differs from zero: of all that are starred 5 % do not, on average.",
+                "* 与零有差异：在全部带星号者中平均有 5% 并非如此。"),
     "pale": ("Pale: zero lies inside the interval.", "浅色：区间包含零。"),
     "apart": ("{k} of {n} differ from zero (95 % each).", "{n} 个中有 {k} 个与零有差异（各 95%）。"),
     # pictures

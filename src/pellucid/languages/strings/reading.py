@@ -7,6 +7,7 @@ READING: dict[str, tuple[str, str]] = {
     "kind explanation": ("Explanation", "解释"),
     "kind evaluation": ("Evaluation", "评估"),
     "kind comparison": ("Comparison", "比较"),
+    "kind multiples": ("Many at once", "并列多图"),
     "kind look": ("Layers", "各层"),
     "kind heads": ("Attention heads", "注意力头"),
     "kind activity": ("Activity", "活动"),
@@ -18,6 +19,8 @@ READING: dict[str, tuple[str, str]] = {
     "count explanation": ("1 explanation", "1 个解释"), "counts explanation": ("{n} explanations", "{n} 个解释"),
     "count evaluation": ("1 evaluation", "1 项评估"), "counts evaluation": ("{n} evaluations", "{n} 项评估"),
     "count comparison": ("1 comparison", "1 项比较"), "counts comparison": ("{n} comparisons", "{n} 项比较"),
+    "count multiples": ("1 grid of explanations", "1 组并列解释"),
+    "counts multiples": ("{n} grids of explanations", "{n} 组并列解释"),
     "count look": ("1 look at layers", "1 次层观察"), "counts look": ("{n} looks at layers", "{n} 次层观察"),
     "count heads": ("1 study of heads", "1 项注意力头研究"),
     "counts heads": ("{n} studies of heads", "{n} 项注意力头研究"),
@@ -39,6 +42,9 @@ READING: dict[str, tuple[str, str]] = {
         "Several explanations of the same score are laid over the same parts of the input, and it is counted how far "
         "their values, their ranks and their strongest parts agree.",
         "把同一得分的多个解释放在输入的相同部分上，统计其数值、排序与最强部分的一致程度。"),
+    "about multiples": (
+        "Explanations in rows and columns, each made on its own; those of one method share a scale of colours.",
+        "按行列排列的解释，各自独立得出；同一方法的解释共用一个色标。"),
     "about look": (
         "What the layers said was read in one pass, bit for bit; the figures of each layer count all its channels.",
         "一次计算读出各层的输出，逐位一致；各层的数字统计其全部通道。"),
@@ -74,6 +80,9 @@ READING: dict[str, tuple[str, str]] = {
     "caveat comparison": (
         "That methods agree does not make them right; where they contradict one another, at least one misleads.",
         "方法一致并不意味着正确；若相互矛盾，则至少有一个在误导。"),
+    "caveat multiples": (
+        "Across methods colours do not compare: each measures in a unit of its own.",
+        "不同方法之间颜色不可比较：各有各的单位。"),
     "caveat look": (
         "What a layer says is not what the score depends on; attention alone is no attribution.",
         "层的输出不等于得分所依赖的内容；仅凭注意力不能作为归因。"),
