@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from pellucid.choices import stages
-from pellucid.choices.places import Places, named, shape_of
+from pellucid.choices.places import Places, asked, named, shape_of
 from pellucid.diagnosis import activity as diagnosis
 from pellucid.diagnosis.activity import Looked, Running
 from pellucid.engine import interrupt, memory
@@ -23,7 +23,7 @@ from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
 from pellucid.look import layer_of
 from pellucid.models.subject import Example, Subject
-from pellucid.streaming import streamed
+from pellucid.streaming import inputs, refused
 from pellucid.views.faults import told
 from pellucid.words.activity import Activity, Channels, Fault
 from pellucid.words.case import Case
@@ -72,43 +72,43 @@ def activity(
     made of), `"activations"` (modules such as ReLU), names, or a list of these. Beside them layers are read that have
     no normalisation where most of their kind have. `budget`, `chunk` and `progress` are as in `explain`.
 
-    Raises `layer.unknown`, `layer.not_reached`, `layer.no_tensor` as `look`, `layer.no_activations` where there are
-    none, and `input.empty`.
+    Raises `layer.unknown`, `layer.not_reached`, `layer.no_tensor`, `batch.unclear` as `look`, `layer.no_activations`
+    where there are none, and where no input could be used the first one's own error, or `input.empty`.
     """
     subject = subject if isinstance(subject, Subject) else wrapped(subject)
     settings = Settings(None if budget is None else size(budget), chunk, False, progress, False, "exact")
+    wanted = asked(layers)
     chosen: list[Looked] = []
     running: dict[str, Running] = {}
-    failed: dict[int, Finding] = {}
+    failed: dict[int, PellucidError] = {}
     tally, spent, number = Tally(), [0.0, 0.0, 0.0], 0
-    stream = streamed(subject, data)
+    _, stream = inputs(subject, data)
     while lot := list(islice(stream, TOGETHER)):
         examples: list[tuple[int, Example]] = []
-        for raw, _ in lot:
+        for raw in lot:
             try:
                 examples.append((number, subject.read(raw)))
             except PellucidError as error:
-                failed[number] = _told(error)
+                failed[number] = error
             number += 1
         if not examples:
             continue
         if not chosen:
-            chosen = _chosen(subject, examples[0][1], [layers] if isinstance(layers, str) else list(layers))
+            chosen = _chosen(subject, examples[0][1], wanted)
             running = {layer.name: Running(layer) for layer in chosen}
         found, tally = run(subject.module, [diagnosis.said(_case(e), chosen) for _, e in examples],
                            facts=subject.facts, settings=settings)
         spent = [a + b for a, b in zip(spent, (tally.passes, tally.forwards, tally.seconds), strict=True)]
         for (n, _), answers in zip(examples, found, strict=True):
             if isinstance(answers, PellucidError):
-                failed[n] = _told(answers)
+                failed[n] = answers
                 continue
             given = iter(answers)
             for layer in chosen:
                 running[layer.name].add([next(given) for _ in layer.folds])
+    if len(failed) == number:
+        raise refused(data, failed[min(failed)] if failed else None)
     kept = _each_once(chosen, running)
-    if not kept:
-        raise OptionError("input.empty", f"{len(failed)} inputs that could not be used" if failed else "no inputs",
-                          "at least one input", next(iter(failed.values())).reason if failed else "give one")
     record: dict[str, Channels] = {layer.name: running[layer.name].record() for layer in kept}
     facts = diagnosis.faults({layer.name: layer for layer in kept}, record)
     order = list(record)
@@ -117,7 +117,8 @@ def activity(
     evidence = Evidence(passes=int(spent[0]), forwards=int(spent[1]), seconds=spent[2], chunk=tally.chunk,
                         isolation=tally.isolation, rows_interact=tally.interact)
     shown = {layer.name: record[layer.name] for layer in kept if layer.told}
-    return Activity(shown, tuple(faults), number - len(failed), subject.name, evidence, failed)
+    return Activity(shown, tuple(faults), number - len(failed), subject.name, evidence,
+                    {n: _told(error) for n, error in failed.items()})
 
 
 def _case(example: Example) -> Case:

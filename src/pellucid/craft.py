@@ -47,7 +47,7 @@ def craft(
     number: int = 8,
     crop: int | None = None,
     enlarge: bool = False,
-    designs: int = 32,
+    designs: int = 128,
     starts: int = 3,
     keep: int = 6,
     seed: int = 0,
@@ -62,8 +62,8 @@ def craft(
     each averaged over its places, are factorised into `number` non-negative parts, the best of `starts` random starts.
     With `enlarge` each square is an input of its own, enlarged to the whole, as in the paper. Importance is the total
     Sobol index of each part's amount in whole inputs, from `designs` · (number + 1) scores an input (Jansen's estimate
-    over scrambled Sobol points). `keep` crops are kept of each part. `images` should be of one class, that of
-    `target`. The others are as in `explain`.
+    over Sobol points, scrambled anew for each input, which its error counts in). `keep` crops are kept of each part.
+    `images` should be of one class, that of `target`. The others are as in `explain`.
 
     Raises `layer.negative` where activations are below zero (behind a GELU, before a ReLU), `craft.few` where there are
     fewer crops than parts, `layer.no_places`, `layer.unknown`, `layer.not_reached`.
@@ -76,7 +76,7 @@ def craft(
     subject = subject if isinstance(subject, Subject) else wrapped(subject)
     if number < 2 or designs < 8 or starts < 1 or keep < 0:
         raise OptionError("option.value", f"number={number}, designs={designs}, starts={starts}, keep={keep}",
-                          "2 parts, 8 designs, 1 start or more", "leave them out for 8, 32 and 3")
+                          "2 parts, 8 designs, 1 start or more", "leave them out for 8, 128 and 3")
     settings = Settings(None if budget is None else size(budget), chunk, False, progress, False, precision)
     many = subject.split(images)
     examples = [subject.read(r) for r in ([images] if many is None else many)]
@@ -99,8 +99,8 @@ def craft(
     every = torch.cat(found)
     _checked(every, laid, number)
     parts = factorised(every, number, seed=seed, starts=starts)
-    told, second = run(subject.module, [weighed(case_of(e, goal), laid.site, laid.axis, parts.parts, designs, seed)
-                                        for e in examples], facts=subject.facts, settings=settings)
+    told, second = run(subject.module, [weighed(case_of(e, goal), laid.site, laid.axis, parts.parts, designs,
+                                               seed * 1009 + k) for k, e in enumerate(examples)], facts=subject.facts, settings=settings)
     _raised(told)
     second.passes, second.forwards = first.passes + second.passes, first.forwards + second.forwards
     second.seconds += first.seconds
@@ -147,7 +147,12 @@ def _record(subject: Subject, examples: list[Example], cut: list[tuple[Box, ...]
     importance = torch.stack([w.importance for w in told])
     effect, maps = torch.stack([w.effect for w in told]), torch.stack([w.amounts.float().cpu() for w in told])
     order = importance.mean(0).argsort(descending=True, stable=True).tolist()
-    spread = importance.std(0) / math.sqrt(len(told)) if len(told) > 1 else torch.full_like(importance[0], math.nan)
+    # Points are scrambled anew for each input, so that what they err by is in the spread between inputs already; few
+    # inputs, or ones that are alike by luck, may show less of it than the scrambles of each tell.
+    spread = torch.stack([w.error.square() for w in told]).mean(0)
+    if len(told) > 1:
+        spread = torch.maximum(spread, importance.var(0))
+    spread = (spread / len(told)).sqrt()
     owner = [(k, box) for k, some in enumerate(cut) for box in some]
     parts = tuple(Part(
         rank + 1, float(importance[:, k].mean()), float(spread[k]), float(effect[:, k].mean()), float(factors.same[k]),

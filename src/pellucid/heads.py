@@ -243,7 +243,7 @@ def _record(subject: Subject, asked: Asked, sums: _Sums, failed: dict[int, Findi
             ablation: str, example: Example | None) -> Heads:
     rows = {name: torch.stack(values) for name, values in sums.rows.items()}
     names = [(h.layer, h.head) for h in asked.heads]
-    importance = {k: Averages.of(rows[k], counted=k in ("changed", "accuracy"))
+    importance = {k: Averages.of(rows[k], counted=k == "accuracy", share=k == "changed")
                   for k in ("gradient", "score", "margin", "changed", "loss", "accuracy") if k in rows}
     margins = None
     if "margin" in rows:

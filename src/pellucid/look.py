@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pellucid.changes.attending import ATTENTION
 from pellucid.changes.attentions import sites as attention_sites
 from pellucid.choices import stages
-from pellucid.choices.places import Places, named, shape_of
+from pellucid.choices.places import Places, asked, named, shape_of
+from pellucid.diagnosis import finite
 from pellucid.engine import interrupt, memory
 from pellucid.engine.passes import Heard
 from pellucid.engine.run import attentions, run
@@ -24,6 +25,10 @@ from pellucid.methods.attention import gated
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.activity import FIGURES, Contribution, Figures, Running, Spectrum, Spread, ranked
 from pellucid.numbers.ranks import spearman
+from pellucid.streaming import inputs as inputs_of
+from pellucid.streaming import refused
+from pellucid.views.faults import told as fault_told
+from pellucid.words.activity import Fault
 from pellucid.words.ask import Ask, Each, together
 from pellucid.words.case import Case
 from pellucid.words.errors import LayerError, OptionError, PellucidError, TargetError, nearest
@@ -52,7 +57,7 @@ BESIDE = ("gradient_attention", "attention_relevance", "attention_rollout")
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer that is looked at: its site, how its value lies, and the ends of its range."""
+    """A layer that is looked at: its site, how its value lies, the ends of its range, and as which call it `ran`."""
 
     name: str
     site: Site
@@ -62,6 +67,7 @@ class Layer:
     grid: tuple[int, ...] | None = None
     before: int = 0
     ends: tuple[float, float] | None = None
+    ran: int = 0
 
     @property
     def places(self) -> int:
@@ -90,7 +96,14 @@ class _Kept:
     agreed: dict[str, float] = field(default_factory=dict[str, float])
     agreement: float | None = None
     failed: dict[int, Finding] = field(default_factory=dict[int, Finding])
+    first: tuple[int, PellucidError] | None = None
     inputs: int = 0
+
+    def fail(self, number: int, error: PellucidError) -> None:
+        """An input could not be looked at."""
+        self.failed[number] = _told(error)
+        if self.first is None or number < self.first[0]:
+            self.first = number, error
 
 
 @interrupt.between_passes
@@ -123,7 +136,8 @@ def look(
     `precision` and `progress` are as in `explain`; with the usual `exact` values are what the layers say, bit for bit.
 
     Raises `layer.unknown` with the nearest names for a layer that does not exist, `layer.not_reached` for one that is
-    never called, `layer.no_tensor` for one without a tensor, and an input's own error if it is the only one.
+    never called, `layer.no_tensor` for one without a tensor, `batch.unclear`, and where no input could be looked at
+    the first one's own error.
     """
     subject = subject if isinstance(subject, Subject) else wrapped(subject)
     if rank not in RANKS:
@@ -131,7 +145,8 @@ def look(
     if keep < 0:
         raise OptionError("option.value", f"keep={keep}", "0 or more inputs", "leave it out for 8")
     settings = Settings(None if budget is None else size(budget), chunk, False, progress, False, precision)
-    alone, inputs = _inputs(subject, x)
+    wanted = asked(layers)
+    alone, inputs = inputs_of(subject, x)
     kept, chosen, tally, first = _Kept(), None, Tally(), None
     passes = forwards = 0
     seconds = 0.0
@@ -144,12 +159,12 @@ def look(
             except PellucidError as error:
                 if alone:
                     raise
-                kept.failed[kept.inputs] = _told(error)
+                kept.fail(kept.inputs, error)
             kept.inputs += 1
         if not examples:
             continue
         if chosen is None:
-            chosen = _chosen(subject, examples[0][1], layers)
+            chosen = _chosen(subject, examples[0][1], wanted)
         whole = max(keep - len(kept.shown), 0)
         jobs = [_looked(e, subject, *chosen[:2], whole=k < whole, by=rank, beside=beside,
                         target=target)
@@ -158,20 +173,17 @@ def look(
         passes, forwards, seconds = passes + tally.passes, forwards + tally.forwards, seconds + tally.seconds
         for (number, example), result in zip(examples, found, strict=True):
             if isinstance(result, PellucidError):
-                if alone:
-                    raise result
-                kept.failed[number] = _told(result)
+                kept.fail(number, result)
             else:
                 result(kept, example.shown)
-    if chosen is None:
-        raise OptionError("input.empty", f"{len(kept.failed)} inputs that could not be read" if kept.failed
-                          else "nothing to look at", "at least one input", "see the inputs' own errors")
+    if chosen is None or len(kept.failed) == kept.inputs:
+        raise refused(x, kept.first[1] if kept.first is not None else None)
     evidence = Evidence(passes=passes, forwards=forwards, seconds=seconds, chunk=tally.chunk, isolation=tally.isolation,
                         rows_interact=tally.interact, twin=tally.twin)
     seen = {layer.name: _seen(layer, kept, rank) for layer in chosen[0]}
     told, without = _beside(subject, first, target, budget, chunk, precision) if kept.maps and beside else ({}, {})
     return Look(seen, tuple(kept.maps), kept.agreed, told, without, kept.agreement, kept.inputs - len(kept.failed),
-                subject.name, tuple(kept.shown), *chosen[2], evidence, kept.failed)
+                subject.name, tuple(kept.shown), *chosen[2], evidence, kept.failed, _findings(chosen[0], kept))
 
 
 def _beside(subject: Subject, raw: Any, target: Any, budget: int | str | None, chunk: int | None, precision: str
@@ -182,35 +194,23 @@ def _beside(subject: Subject, raw: Any, target: Any, budget: int | str | None, c
             {k: _told(e) for k, e in found.items() if isinstance(e, PellucidError)})
 
 
-def _inputs(subject: Subject, x: Any) -> tuple[bool, Iterator[Any]]:
-    """Whether there is a single input, and all of them one by one; batches are taken apart."""
-    if isinstance(x, Iterator) or (isinstance(x, Iterable) and not isinstance(x, Tensor | str | bytes | Mapping | list
-                                                                              | tuple) and _batched(x)):
-        return False, (one for batch in x for one in _apart(subject, batch))
-    many = subject.split(x)
-    return many is None, iter([x] if many is None else many)
-
-
-def _batched(x: Any) -> bool:
-    """True for a data loader, or what is gone through like one."""
-    return (hasattr(x, "__iter__") and hasattr(x, "dataset")) or hasattr(x, "__next__")
-
-
-def _apart(subject: Subject, batch: Any) -> Iterator[Any]:
-    """A batch's inputs; of (inputs, labels) the inputs."""
-    inputs = batch[0] if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[0], Tensor) else batch
-    many = subject.split(inputs)
-    yield from [inputs] if many is None else many
-
-
 def _told(error: PellucidError) -> Finding:
     return Finding(error.code, "warn", f"{error.found}; expected {error.expected}", error.do)
 
 
-def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]
+def _findings(layers: list[Layer], kept: _Kept) -> tuple[Fault, ...]:
+    """The first layer with values that are not finite."""
+    ran = [(layer.name, kept.running[layer.name]) for layer in sorted(layers, key=lambda one: one.ran)]
+    found = finite.fault((name, r.odd, r.hit, r.rows) for name, r in ran)
+    if found is None:
+        return ()
+    code, level, name, channels, facts = found
+    return (Fault(code, level, *fault_told(code, facts), name, channels, facts),)
+
+
+def _chosen(subject: Subject, example: Example, wanted: Sequence[str]
             ) -> tuple[list[Layer], list[Site], tuple[tuple[int, ...] | None, int]]:
     """The layers and the attentions that are looked at, and how the tokens of a picture lie over it."""
-    wanted = [layers] if isinstance(layers, str) else list(layers)
     here = Places(subject, example)
     names: list[str] = []
     heads: list[Site] = []
@@ -255,18 +255,19 @@ def layer_of(subject: Subject, here: Places, name: str, calls: list[Heard]) -> L
                          nearest(site.layer, {named(c, calls) for c in calls if c.layer}))
     call = mine[-1]
     shape = tuple(call.shapes.get(site.part, ())) or shape_of(call)
-    laid = here.laid(call) if not site.part else None
+    laid = here.axes(call) if not site.part else None
+    ran = next(k for k, c in enumerate(calls) if c is call)
     ends = ENDS.get(call.kind)
     if laid is not None and len(shape) >= 2:
         axis = 0 if laid.grid is None else len(shape) - 1
         kind = "places" if len(laid.size) == 2 and len(shape) == 3 else "tokens"
         return Layer(name, site, shape, kind, axis, laid.grid if len(shape) == 2 and len(laid.size) == 2 else None,
-                      laid.before, ends)
+                     laid.before, ends, ran)
     if len(shape) == 3:
-        return Layer(name, site, shape, "places", 0, ends=ends)
+        return Layer(name, site, shape, "places", 0, ends=ends, ran=ran)
     if len(shape) == 2:
-        return Layer(name, site, shape, "tokens", 1, ends=ends)
-    return Layer(name, site, shape, "units", -1, ends=ends)
+        return Layer(name, site, shape, "tokens", 1, ends=ends, ran=ran)
+    return Layer(name, site, shape, "units", -1, ends=ends, ran=ran)
 
 
 Put = Callable[[_Kept, Shown], None]
@@ -352,7 +353,7 @@ def _seen(layer: Layer, kept: _Kept, rank: str) -> Seen:
     order = ranked(channels, rank, kept.scores.get(layer.name))
     profile = running.profile()
     if layer.ends is None:
-        del profile["saturated"]
+        profile.pop("saturated", None)
     return Seen(layer.name, layer.kind, layer.shape, layer.axis, running.rows,
                 tuple(kept.values.get(layer.name, ())), layer.grid, layer.before, channels, tuple(order), rank,
-                profile, (float(running.least.min()), float(running.most.max())))
+                profile, running.scale)

@@ -87,6 +87,8 @@ def _foretold(heads: Heads, gone: Sequence[int]) -> Estimated:
     assert heads.margins is not None
     clean, without = heads.margins[:, 0], heads.margins[:, 1:]
     left = clean - (clean[:, None] - without[:, list(gone)]).sum(1)
+    if not heads.labelled:
+        return Estimated.share(((clean > 0) & (left <= 0)).double())
     # With labels the margin is that of the label: an input that is wrong already may be put right.
     return Estimated.difference((clean > 0).double() - (left > 0).double())
 

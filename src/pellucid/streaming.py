@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, SupportsIndex
 
 from torch import Tensor
 
 from pellucid.models.subject import Subject
-from pellucid.words.errors import OptionError, nearest
+from pellucid.models.tensors import is_array
+from pellucid.words.errors import InputError, ModelError, OptionError, PellucidError, nearest
 
 LABELS = ("labels", "label")
 """Under which names a batch that is a mapping holds its labels."""
@@ -17,18 +19,13 @@ LABELS = ("labels", "label")
 def streamed(subject: Subject, data: Any, labels: Any = None) -> Iterator[tuple[Any, int | None]]:
     """Inputs and labels of a batch, a list, or anything that is gone through once, such as a data loader.
 
-    A loader's batch may be inputs, a pair (inputs, labels), or a mapping with `labels` in it. `labels` gives them
-    apart: a class number or a label's name for each input. Raises `labels.count`, `labels.unknown`.
+    A loader's batch may be inputs, (inputs, labels) with whatever else goes with each input behind them, or a mapping
+    with `labels` in it. `labels` gives them apart: a class number or a label's name for each input. Raises
+    `labels.count`, `labels.unknown`, and `batch.unclear` for a batch that could be one thing or another.
     """
-    loader = isinstance(data, Iterator) or (hasattr(data, "__iter__") and hasattr(data, "dataset"))
     given = iter(_list(labels)) if labels is not None else None
     count = 0
-    for inputs, own in ((_apart(b) for b in data) if loader else [(data, None)]):
-        many = subject.split(inputs)
-        some = [inputs] if many is None else many
-        mine: Iterable[Any] = (None,) * len(some) if own is None else _list(own)
-        if own is not None and len(list(mine)) != len(some):
-            raise _count(len(list(mine)), len(some))
+    for some, mine in _lots(subject, data):
         for one, label in zip(some, mine, strict=True):
             count += 1
             if given is not None:
@@ -40,14 +37,103 @@ def streamed(subject: Subject, data: Any, labels: Any = None) -> Iterator[tuple[
         raise _count(f"more than {count}", count)
 
 
-def _apart(batch: Any) -> tuple[Any, Any]:
+def inputs(subject: Subject, data: Any) -> tuple[bool, Iterator[Any]]:
+    """Whether there is a single input, and all inputs one by one, as `streamed` does; labels are not read."""
+    alone = not _streams(data) and subject.split(data) is None
+    return alone, (one for some, _ in _lots(subject, data) for one in some)
+
+
+def refused(data: Any, first: PellucidError | None) -> PellucidError:
+    """The error where no input could be used: the first input's own, or that there was none."""
+    if first is None:
+        return OptionError("input.empty", "no inputs", "at least one input", "give one")
+    if isinstance(first, ModelError) and first.code == "model.failed" and is_array(data):
+        # Its rows were taken for inputs, which a single picture or sequence without a batch axis has as well.
+        told = ModelError("model.failed", first.found, first.expected, "check shapes, dtype and device of the input; "
+                          "if all of it is one input, add a batch axis: x[None]")
+        told.__cause__ = first.__cause__
+        return told
+    return first
+
+
+def _streams(data: Any) -> bool:
+    """True for a data loader, or what is gone through like one."""
+    return isinstance(data, Iterator) or (hasattr(data, "__iter__") and hasattr(data, "dataset"))
+
+
+def _lots(subject: Subject, data: Any) -> Iterator[tuple[list[Any], list[Any]]]:
+    """Inputs as they come together, each with its label or None."""
+    for batch, own in (_apart(subject, b) for b in data) if _streams(data) else [(data, None)]:
+        many = subject.split(batch)
+        some = [batch] if many is None else many
+        mine: list[Any] = [None] * len(some) if own is None else _list(own)
+        if len(mine) != len(some):
+            raise _count(len(mine), len(some))
+        yield some, mine
+
+
+def _apart(subject: Subject, batch: Any) -> tuple[Any, Any]:
     """A batch's inputs and labels."""
     if isinstance(batch, Mapping):
         name = next((n for n in LABELS if n in batch), None)
         return {k: v for k, v in batch.items() if k not in LABELS}, None if name is None else batch[name]
-    if isinstance(batch, tuple | list) and len(batch) == 2 and _lies(batch[1]):
-        return batch[0], batch[1]
-    return batch, None
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        return batch, None
+    first, second = batch[0], batch[1]
+    arrays = all(is_array(v) and v.ndim for v in batch)
+    wanted = _wanted(subject) if arrays and subject.task == "tensor" else 1
+    if wanted > 1 and wanted == len(batch):
+        return tuple(batch), None
+    if wanted > 1 and wanted == len(batch) - 1 and _lies(batch[-1]):
+        return tuple(batch[:-1]), batch[-1]
+    if _holds(first) and _lies(second) and (len(batch) == 2 or _in_step(batch)):
+        return first, second
+    if not arrays or (_single(subject, first) and len({v.ndim for v in batch}) == 1):
+        return batch, None
+    if first.ndim > 1 and wanted == 1 and _in_step(batch) and (
+            tuple(first.shape) != tuple(second.shape) or (_real(first) and not _real(second))):
+        return first, None  # targets that are no classes: measurements, masks
+    if all(v.ndim == 1 for v in batch):
+        return batch, None  # each input says by itself that its batch axis is missing
+    raise InputError("batch.unclear", f"a batch of {len(batch)} tensors of shapes "
+                     + ", ".join(str(tuple(v.shape)) for v in batch),
+                     "inputs, (inputs, labels) with a label for each input, or a mapping with labels in it",
+                     "give the inputs alone: (inputs for inputs, *_ in loader)")
+
+
+def _wanted(subject: Subject) -> int:
+    """How many inputs the model cannot do without; 0 where that is not known."""
+    try:
+        told = inspect.signature(subject.module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return 0
+    return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in told)
+
+
+def _holds(first: Any) -> bool:
+    """True for what holds several inputs: a list of numbers is a row of a table, and whole numbers may be labels."""
+    if isinstance(first, Tensor):
+        return first.dim() > 1 or first.is_floating_point()
+    if isinstance(first, list | tuple):
+        return bool(first) and not isinstance(first[0], int | float)
+    return isinstance(first, Mapping) or is_array(first)
+
+
+def _in_step(batch: Sequence[Any]) -> bool:
+    """True where everything in a batch is there once for each input."""
+    return len({len(v) if hasattr(v, "__len__") else -1 for v in batch}) == 1
+
+
+def _single(subject: Subject, value: Any) -> bool:
+    """True for what is read as one input."""
+    try:
+        return subject.split(value) is None
+    except PellucidError:
+        return False
+
+
+def _real(value: Any) -> bool:
+    return bool(value.is_floating_point()) if isinstance(value, Tensor) else value.dtype.kind == "f"
 
 
 def _lies(value: Any) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from pellucid.export import FORMULAS, KEPT, escaped
 from pellucid.languages.marks import mark, visible
+from pellucid.printing.latex import escaped
+from pellucid.store.tabular import FORMULAS, KEPT
 from pellucid.words.draw import VIEWS
 
 sys.path.insert(0, str(Path(__file__).parent))

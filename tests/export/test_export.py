@@ -18,8 +18,10 @@ import torch
 from PIL import Image
 
 import pellucid
-from pellucid.export import ENDINGS, FORMULAS, escaped
+from pellucid.export import ENDINGS
 from pellucid.languages.catalogue import CATALOGUE
+from pellucid.printing.latex import escaped
+from pellucid.store.tabular import FORMULAS, even, kind_of
 from pellucid.views.tables import KINDS
 from pellucid.words.draw import VIEWS
 from pellucid.words.errors import PellucidError
@@ -105,12 +107,10 @@ def test_json_is_strict_and_says_what_csv_and_parquet_say(kind: str, records: di
 
 
 def test_columns_have_types_and_nan_is_null() -> None:
-    from pellucid.export import _even, _kind
-
-    for column, kind, even in (((1, 2, None), "int", [1, 2, None]), ((1, 2.5), "float", [1.0, 2.5]),
+    for column, kind, told in (((1, 2, None), "int", [1, 2, None]), ((1, 2.5), "float", [1.0, 2.5]),
                                ((True, None), "bool", [True, None]), (("a", 1), "str", ["a", "1"])):
-        assert _kind(column) == kind
-        assert _even(column, kind) == even
+        assert kind_of(column) == kind
+        assert even(column, kind) == told
 
 
 def test_text_that_a_spreadsheet_would_run_is_text(records: dict[str, Any], tmp_path: Path,

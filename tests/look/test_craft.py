@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 import pellucid
 from pellucid.methods.craft import boxes
 from pellucid.numbers.factorisation import amounts_of, factorised
+from pellucid.numbers.intervals import quantile
 from pellucid.numbers.ranking import lots
 from pellucid.numbers.sobol import designs, total
 from pellucid.testing.pristine import pristine
@@ -64,9 +66,17 @@ def test_amounts_of_new_rows_are_non_negative_least_squares() -> None:
 # --- importance
 
 def indices(f: Any, parts: int, number: int = 4096) -> Tensor:
-    a, b = designs(parts, number, 0)
-    changed = torch.stack([f(torch.where(torch.arange(parts) == k, b, a)) for k in range(parts)])
-    return total(f(a), changed)
+    return drawn(f, parts, number, [0])[0]
+
+
+def drawn(f: Any, parts: int, number: int, seeds: list[int]) -> tuple[Tensor, Tensor]:
+    """Indices and errors from a scramble for each seed."""
+    here, changed = list[Tensor](), list[Tensor]()
+    for seed in seeds:
+        a, b = designs(parts, number, seed)
+        here.append(f(a))
+        changed.append(torch.stack([f(torch.where(torch.arange(parts) == k, b, a)) for k in range(parts)]))
+    return total(torch.stack(here), torch.stack(changed))
 
 
 def test_total_indices_of_a_sum_are_shares_of_its_variance() -> None:
@@ -78,7 +88,89 @@ def test_total_indices_count_what_parts_do_together() -> None:
     """f = m1 · m2: variances 3/144, 3/144 and 1/144 together, so that each total is 4/7."""
     found = indices(lambda m: m[:, 0] * m[:, 1], 3)
     torch.testing.assert_close(found, torch.tensor([4 / 7, 4 / 7, 0.0], dtype=torch.float64), rtol=0, atol=0.01)
-    assert total(torch.ones(8), torch.ones(3, 8)).tolist() == [0, 0, 0]
+    assert total(torch.ones(1, 8), torch.ones(1, 3, 8))[0].tolist() == [0, 0, 0]
+
+
+def products(m: Tensor) -> Tensor:
+    """Sobol's g-function (a = 0, 1, 4.5, 9): parts that matter by themselves and through each other."""
+    a = torch.tensor([0, 1, 4.5, 9], dtype=torch.float64)
+    return (((4 * m - 2).abs() + a) / (1 + a)).prod(-1)
+
+
+def closed(weights: Tensor | None = None) -> Tensor:
+    """The total indices of `products`, or of a weighted sum."""
+    if weights is not None:
+        return weights.square() / weights.square().sum()
+    v = 1 / (3 * (1 + torch.tensor([0, 1, 4.5, 9], dtype=torch.float64)).square())
+    return v * (1 + v).prod() / (1 + v) / ((1 + v).prod() - 1)
+
+
+WEIGHTS = torch.tensor([3.0, -2.0, 1.0, 0.5], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("f", "true"), [(products, closed()), (lambda m: m @ WEIGHTS, closed(WEIGHTS))],
+                         ids=["products", "sum"])
+def test_an_index_and_its_error_hold_the_true_one_as_often_as_they_say(f: Any, true: Tensor) -> None:
+    """Over 200 seeds, by Student's distribution with three degrees of freedom; no wider than they need be."""
+    found = [drawn(f, 4, 32, [4 * s + k for k in range(4)]) for s in range(200)]
+    values, errors = (torch.stack(v) for v in zip(*found, strict=True))
+    held = ((values - true).abs() <= quantile(0.95, 3) * errors).double().mean(0)
+    assert bool((held > 0.90).all()), held
+    spread = (values - true).square().mean(0).sqrt()
+    rooted = errors.square().mean(0).sqrt()
+    assert bool((rooted < 1.4 * spread).all()), (rooted, spread)
+    assert bool((rooted > 0.7 * spread).all()), (rooted, spread)
+
+
+class Weighed(nn.Module):
+    """A layer whose channels are the colours, and a score that is a sum of them in every picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.layer(x).mean((2, 3)) @ torch.tensor([3.0, -2.0, 1.0]))[:, None]
+
+
+def striped(n: int) -> Tensor:
+    """Pictures of three stripes, one in each colour, brighter or darker: a picture's indices are in closed form."""
+    x = torch.zeros(n, 3, 18, 18)
+    bright = 0.5 + torch.rand(n, 3, generator=lots(2))
+    for c in range(3):
+        x[:, c, 6 * c : 6 * c + 6] = bright[:, c, None, None]
+    return x
+
+
+@pytest.mark.parametrize("n", [1, 8])
+def test_the_error_of_a_part_counts_the_points_in_and_falls_with_the_inputs(n: int) -> None:
+    """Over seeds the importance lies about the closed form as far as `error` says: with one input too, and with eight
+    equal ones, between which nothing differs but the points."""
+    x = striped(1).expand(n, -1, -1, -1)
+    size = x[0].mean((1, 2)) * torch.tensor([3.0, -2.0, 1.0])
+    true = size.square() / size.square().sum()
+    off, said = list[float](), list[float]()
+    for seed in range(12):
+        found = pellucid.craft(Weighed().eval(), x, "layer", 0, number=3, crop=6, designs=32, starts=1, seed=seed)
+        for part in found:
+            assert float(part.vector.max()) > 0.999
+            off.append(part.importance - float(true[int(part.vector.argmax())]))
+            said.append(part.error)
+    far, told = (math.sqrt(sum(v * v for v in some) / len(some)) for some in (off, said))
+    assert 0.6 * told < far < 1.4 * told
+    assert sum(abs(o) < 2.4 * s for o, s in zip(off, said, strict=True)) >= 0.8 * len(off)
+
+
+def test_inputs_that_differ_widen_the_error() -> None:
+    x = striped(8)
+    x[::2, 0] *= 0.1
+    found = pellucid.craft(Weighed().eval(), x, "layer", 0, number=3, crop=6)
+    size = x.mean((2, 3)) * torch.tensor([3.0, -2.0, 1.0])
+    each = size.square() / size.square().sum(1, keepdim=True)
+    for part in found:
+        colour = int(part.vector.argmax())
+        assert part.importance == pytest.approx(float(each[:, colour].mean()), abs=0.06)
+        assert part.error == pytest.approx(float(each[:, colour].std()) / 8**0.5, rel=0.35, abs=0.02)
 
 
 class Colours(nn.Module):

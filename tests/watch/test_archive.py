@@ -182,6 +182,30 @@ def test_the_records_of_another_run_are_not_mixed_with_these(tmp_path: Path) -> 
     assert lines(tmp_path) == before
 
 
+def test_in_what_two_runs_differ_is_told_in_plain_words(tmp_path: Path) -> None:
+    made = store.Archive(tmp_path)
+    made.begin(Run("net", ("0", "1"), method="saliency", probes=8))
+    made.close()
+    with pytest.raises(PellucidError) as found:
+        store.Archive(tmp_path).begin(Run("net", (), method="saliency", probes=4))
+    assert found.value.found == (
+        "the records of another run: layers 0, 1 instead of nothing, probes 8 instead of 4")
+    long = Run("net", tuple(f"blocks.{k}" for k in range(90)))
+    with pytest.raises(PellucidError) as found:
+        store.Archive(tmp_path).begin(long)
+    assert "…" in found.value.found
+    assert len(found.value.found) < 300
+
+
+@pytest.mark.parametrize("name", ["nofolder", "runs/nofolder", "nofolder/records.jsonl"])
+def test_a_run_that_is_not_there_is_named_as_it_was_asked_for(name: str, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PellucidError) as found:
+        Training.open(name)
+    assert (found.value.code, found.value.found) == ("file.missing", f"no readable run at {name!r}")
+
+
 def test_a_folder_that_another_process_writes_into_is_refused(tmp_path: Path) -> None:
     script = (f"from pellucid.store.run import Archive\nfrom pellucid.words.watch import Run\n"
               f"a = Archive({str(tmp_path)!r})\na.begin(Run())\n"

@@ -144,6 +144,8 @@ def _over(model: nn.Module, off: Mapping[str, Sequence[Head]], said: Any) -> Ite
 class _Said(Attending):
     """Hands sums over values (…, heads, queries, numbers) of chosen attentions to `passes`; fused ones stay fused."""
 
+    follows = True
+
     def __init__(self, sites: Mapping[Site, tuple[str, int]], passes: Any) -> None:
         super().__init__(lambda open_, value: value)
         self.sites, self.passes = sites, passes
@@ -162,7 +164,7 @@ class _Said(Attending):
             out = self._passed(name, heads, out)
         return out
 
-    def _told(self, found: Tensor) -> Tensor:
+    def _told(self, found: Tensor, own: bool = False) -> Tensor:
         due = self._due()
         if due:
             self.followed[found] = due, tuple(found.shape)

@@ -40,6 +40,9 @@ class Attending(TorchFunctionMode):
     softmax itself, and may go on in place, then goes on with a copy.
     """
 
+    follows = False
+    """Whether it matters as well what becomes of probabilities behind the modules that are tracked."""
+
     def __init__(self, said: Said, rows: int = 1, *, keeps: bool = False) -> None:
         super().__init__()
         self.said, self.rows, self.keeps = said, rows, keeps
@@ -105,11 +108,13 @@ class Attending(TorchFunctionMode):
     def tracking(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
         """While open, the mode knows which of these modules are running, and is on while any of them is.
 
-        All other modules run as they would without it: asking at each of their operations would cost more than the
-        probabilities do.
+        All other modules run as they would without it, unless it follows what became of probabilities: to ask at each
+        of their operations would cost more than the probabilities do.
         """
         with ExitStack() as stack:
             stack.callback(self._off)
+            if self.follows:
+                self._on()
             for name, module in modules.items():
                 begins = partial(self._begins, name)
                 stack.callback(module.register_forward_pre_hook(begins, with_kwargs=True).remove)
@@ -117,15 +122,18 @@ class Attending(TorchFunctionMode):
             yield
 
     def _begins(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if not self.on:
-            self.__enter__()
-            self.on = True
+        self._on()
         self.open.append(name)
 
     def _ends(self, module: nn.Module, args: Any, output: Any) -> None:
         self.open.pop()
-        if not self.open:
+        if not self.open and not self.follows:
             self._off()
+
+    def _on(self) -> None:
+        if not self.on:
+            self.__enter__()
+            self.on = True
 
     def _off(self) -> None:
         if self.on:

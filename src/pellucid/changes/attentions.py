@@ -44,6 +44,8 @@ class Attended:
 class _Finding(Attending):
     """Collects every softmax over keys, and follows each to see whether it ends in a product with values."""
 
+    follows = True
+
     def __init__(self, model: nn.Module, rows: int) -> None:
         super().__init__(self._found, rows)
         self.modules = dict(hookable(model))

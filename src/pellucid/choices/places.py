@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -21,6 +21,7 @@ from pellucid.choices.tokens import LOOKED_AT, followed
 from pellucid.engine.passes import Heard
 from pellucid.engine.run import surveyed
 from pellucid.models.subject import Example, Subject
+from pellucid.words.errors import OptionError
 from pellucid.words.site import Site
 
 Grid = tuple[int, ...]
@@ -81,12 +82,16 @@ class Places:
 
     def laid(self, call: Heard) -> Laid | None:
         """How a call's value lies; None where it has no places, or where it is not sure which they are."""
+        found = self.axes(call)
+        return found if found is not None and math.prod(found.size) > 1 else None
+
+    def axes(self, call: Heard) -> Laid | None:
+        """The same, of a value with a single place too: what is pooled keeps its channels where they were."""
         if id(call) not in self.known:
             self.known[id(call)] = None  # what the tokens of an earlier call say is asked on the way
             shape = shape_of(call) if call.layer else ()
             tokens = self._tokens(call, shape) if len(shape) == 2 and self.flat else None
-            found = tokens or self._axes(call, shape)
-            self.known[id(call)] = found if found is not None and math.prod(found.size) > 1 else None
+            self.known[id(call)] = tokens or self._axes(call, shape)
         return self.known[id(call)]
 
     def of(self, layer: str) -> tuple[Heard | None, Laid | None]:
@@ -193,6 +198,14 @@ def shape_of(call: Heard) -> Grid:
     if path is None or call.axes[path] is None or (len(call.shapes) > 1 and not path.partition(".")[0].isdigit()):
         return ()
     return call.shapes[path]
+
+
+def asked(layers: str | Iterable[str]) -> list[str]:
+    """The names that a verb was given for its layers. Raises `option.value` for what is no name, and for none."""
+    found: list[Any] = [layers] if isinstance(layers, str) else list(layers) if isinstance(layers, Iterable) else []
+    if not found or not all(isinstance(name, str) for name in found):
+        raise OptionError("option.value", f"layers={layers!r}", "a layer's name, or several", "leave it out")
+    return found
 
 
 def named(call: Heard, calls: list[Heard]) -> str:

@@ -67,15 +67,16 @@ def write_drawn(items: Sequence[Any], place: Path, made: Any, *, lang: str, titl
     JSON is `made`, with the tables of a single answer beside; `more` goes below the text, `drawing` are options of a
     drawing.
     """
-    from pellucid.export import document, export, written
+    from pellucid.export import document, export
     from pellucid.report.page import report
-    from pellucid.store import atomic
+    from pellucid.store import atomic, tabular
 
     kind = place.suffix.lower()
     if kind in PAGES:
         return report(items, place, title=title, lang=lang, **(page or {}))
     if kind == ".json":
-        return atomic.write(place, written({**document(items[-1], lang), **made} if isinstance(made, dict) else made))
+        whole = {**document(items[-1], lang), **made} if isinstance(made, dict) else made
+        return atomic.write(place, tabular.written(whole))
     if kind == ".txt":
         return atomic.write(place, ("\n".join(i.text(lang=lang) for i in items) + more).encode())
     return export(items[-1], place, lang=lang, **(drawing if kind in (".svg", ".png", ".tex") else {}))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pellucid.diagnosis import finite
 from pellucid.numbers.activity import FIGURES, Figures, Spectrum
 from pellucid.numbers.detection import share, silent
 from pellucid.numbers.significance import discoveries
@@ -109,8 +110,8 @@ class Running:
     def __init__(self, layer: Looked) -> None:
         self.layer, self.n, self.sketch = layer, 0, Sketch()
         self.first = self.most = self.least = self.fired = torch.zeros(0)
-        self.sums = torch.zeros(0)
-        self.moments = torch.zeros(0)
+        self.sums = self.moments = self.odd = torch.zeros(0)
+        self.broken = 0
         self.fine = [0.0, 0.0]
         self.logs: list[float] = [0.0, 0.0]
 
@@ -118,12 +119,17 @@ class Running:
         """One more input's answers, in the order of `Looked.folds`."""
         given = iter(answers)
         f = next(given).detach().cpu().double()
+        odd = ~(torch.isfinite(f[:, 2]) & torch.isfinite(f[:, 3]))  # NaN comes through the largest and the smallest
+        f = torch.where(odd[:, None], 0.0, f)
         mean, variance, most, least = f[:, 0], f[:, 1], f[:, 2], f[:, 3]
         if not self.n:
             self.first, self.most, self.least = mean.clone(), most.clone(), least.clone()
+            self.odd = torch.zeros_like(mean)
             self.fired, self.sums = torch.zeros_like(mean), torch.zeros_like(f)
             self.moments = torch.zeros(4, len(mean), dtype=torch.float64)
         self.n += 1
+        self.odd += odd
+        self.broken += bool(odd.any())
         self.sums += f
         self.most, self.least = torch.maximum(self.most, most), torch.minimum(self.least, least)
         # What rests at zero fires above it; for others that a channel changes at all is what can be told.
@@ -143,18 +149,18 @@ class Running:
 
     def record(self) -> Channels:
         """The layer's channels as they were seen."""
-        n, layer = self.n, self.layer
+        n, layer, odd = self.n, self.layer, self.odd > 0
         mean, square = self.sums[:, 0] / n, self.moments[0] / n
         spread = (square - mean.square()).clamp(min=0).sqrt()
         size = float(torch.maximum(self.most.abs(), self.least.abs()).max())
         still = (self.most - self.least) <= 1e-6 * size
         zero, active = self.sums[:, FIGURES.index("zero")] / n, self.sums[:, FIGURES.index("active")] / n
-        rectified = layer.rectifier or (float(self.least.min()) == 0 and bool((zero > 0).any()))
+        rectified = layer.rectifier or (float(self.least.min()) == 0 and bool((zero[~odd] > 0).any()))
         fired = self.fired if rectified else torch.where(still, 0.0, float(n))
-        quiet = still if n * layer.places > 1 else torch.zeros_like(still)
-        unlit, p = silent(torch.where(quiet, 0.0, fired.clamp(min=1)), n) if bool(quiet.any()) else (0.0, 1.0)
-        ends = self.sums[:, FIGURES.index("end")] / n
-        live = ~quiet & (spread > 0)
+        quiet = still & ~odd if n * layer.places > 1 else torch.zeros_like(still)
+        unlit, p = silent(torch.where(quiet, 0.0, fired.clamp(min=1))[~odd], n) if bool(quiet.any()) else (0.0, 1.0)
+        ends = torch.where(odd, 0.0, self.sums[:, FIGURES.index("end")] / n)
+        live = ~quiet & ~odd & (spread > 0)
         found, alike = list[tuple[int, ...]](), 1.0
         if layer.compared and n > 1:
             r = self.sketch.correlations(mean)
@@ -167,12 +173,12 @@ class Running:
         logs = self.logs[1] / n - (self.logs[0] / n) ** 2
         return Channels(
             layer.name, layer.kind, layer.shape, n, layer.places, fired, active, _where(quiet),
-            _where(~quiet & (active < NEARLY)) if rectified else (),
-            _where(~quiet & (zero == 0)) if rectified else (), tuple(found),
+            _where(~quiet & ~odd & (active < NEARLY)) if rectified else (),
+            _where(~quiet & ~odd & (zero == 0)) if rectified else (), tuple(found),
             _where(ends >= ENDED) if bounded else (), rectified,
             share(0, n)[1], unlit, p, alike, float(spread[live].square().mean().sqrt()) if bool(live.any()) else 0.0,
             math.sqrt(max(logs, 0.0) / max(n - 1, 1)), float(offset.median()) if len(offset) else 0.0,
-            self.fine[0] / self.fine[1] if self.fine[1] else None, bounded, layer.compared)
+            self.fine[0] / self.fine[1] if self.fine[1] else None, bounded, layer.compared, _where(odd), self.broken)
 
     def _independent(self, mean: Tensor) -> Tensor:
         """How many inputs a channel's variance really rests on: (sum of e)² / sum of e², e its part of each input."""
@@ -195,7 +201,9 @@ Fact = tuple[str, str, str, tuple[int, ...], dict[str, Any]]
 def faults(layers: Mapping[str, Looked], found: Mapping[str, Channels]) -> list[Fact]:
     """What is wrong, layer by layer; by rules that healthy models keep clear of."""
     told = [c for n, c in found.items() if layers[n].told]
-    out: list[Fact] = []
+    broken = finite.fault((n, torch.isin(torch.arange(c.count), torch.tensor(c.not_finite, dtype=torch.long)),
+                           c.broken, c.inputs) for n, c in found.items())
+    out: list[Fact] = [] if broken is None else [broken]
     p = torch.tensor([c.p for c in told], dtype=torch.float64)
     sure = discoveries(p, LEVEL).tolist() if len(p) else []
     twins = discoveries(torch.tensor([c.alike for c in told], dtype=torch.float64), LEVEL).tolist() if len(p) else []

@@ -56,6 +56,15 @@ FAULTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("usually a smoothing kernel, an upsampling in between, or weights that became averages: look at the maps, and "
          "use a smaller kernel or a skip connection where detail matters",
          "常见原因是平滑卷积核、中间的上采样，或权重趋于平均：查看特征图，在需要细节处使用更小的核或跳跃连接")),
+    "layer.not_finite": (
+        ("{n} of {of} channels of {layer} ({share}) are not finite (NaN or infinite) for {hit} of {inputs} inputs: "
+         "{list}",
+         "{layer} 的 {of} 个通道中有 {n} 个（{share}）对 {inputs} 个输入中的 {hit} 个取值非有限（NaN 或无穷）：{list}"),
+        ("usually weights that training has ruined, a division by zero, the logarithm or root of what is not above "
+         "zero, or half precision that overflows: look for NaN in this layer's weights and go back to a checkpoint "
+         "without, keep divisors and arguments above zero, or compute the layer in float32",
+         "常见原因是训练已损坏权重、除以零、对非正数取对数或开方，或半精度溢出：检查该层权重是否含 NaN 并回到不含的检查点、"
+         "使除数和自变量大于零，或以 float32 计算该层")),
     "heads.same": (
         ("the heads {list} look at the same tokens: their patterns correlate by {least} or more",
          "注意力头 {list} 关注相同的词元：其模式的相关系数不低于 {least}"),

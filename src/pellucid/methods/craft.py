@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pellucid.numbers.activity import channels_first
 from pellucid.numbers.factorisation import amounts_of
-from pellucid.numbers.sobol import designs, total
+from pellucid.numbers.ranking import lots
+from pellucid.numbers.sobol import SCRAMBLES, designs, total
 from pellucid.words.ask import Each, together
 from pellucid.words.case import Case
 from pellucid.words.features import Features, units
@@ -122,9 +123,11 @@ class Mixed:
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """Of one image: each part's total Sobol index, what the score loses without it, and its amounts by place."""
+    """Of one image: each part's total Sobol index and the error of it that points leave, what the score loses without
+    the part, and its amounts by place."""
 
     importance: Tensor
+    error: Tensor
     effect: Tensor
     amounts: Tensor
     score: float
@@ -136,6 +139,7 @@ async def weighed(case: Case, site: Site, axis: int, parts: Tensor, number: int,
     The value is taken apart place by place, a = rest + Σ_k u_k w_k; parts w (r, channels). Amounts u_k are multiplied
     by m_k in [0, 1]: the total index is the share of the score's variance over m that goes away when m_k is known
     last; the effect is the score minus the score with m_k = 0. The rest, which no part explains, stays as it is.
+    `number` points at least, in SCRAMBLES scrambles of their own for each `seed`.
     """
     (seen,) = await case.reading(case.here, of=site)
     channels = channels_first(seen[None], axis)[0]
@@ -144,7 +148,9 @@ async def weighed(case: Case, site: Site, axis: int, parts: Tensor, number: int,
     pieces = _back(made, seen, axis)
     rest = seen - pieces.sum(0)
     r = len(parts)
-    a, b = designs(r, number, seed)
+    each = -(-number // SCRAMBLES)
+    drawn = torch.randint(1 << 62, (SCRAMBLES,), generator=lots(seed)).tolist()
+    a, b = (torch.cat(points) for points in zip(*(designs(r, each, one) for one in drawn), strict=True))
     changed = a[None].expand(r, -1, -1).clone()
     changed[torch.arange(r), :, torch.arange(r)] = b.mT
     removed = 1 - torch.eye(r, dtype=torch.float64)
@@ -153,8 +159,8 @@ async def weighed(case: Case, site: Site, axis: int, parts: Tensor, number: int,
     (scores,) = await together(there.score(Mixed(masks, pieces, rest)))
     scores = scores.double().cpu()
     here, without = scores[0], scores[1 : 1 + r]
-    some = scores[1 + r :].unflatten(0, (r + 1, number))
-    return Weight(total(some[0], some[1:]), here - without, amounts.mT, float(here))
+    some = scores[1 + r :].unflatten(0, (r + 1, SCRAMBLES, each)).movedim(0, 1)
+    return Weight(*total(some[:, 0], some[:, 1:]), here - without, amounts.mT, float(here))
 
 
 def _back(pieces: Tensor, like: Tensor, axis: int) -> Tensor:

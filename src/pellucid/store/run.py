@@ -170,7 +170,8 @@ def _lines(file: Path) -> Iterable[tuple[bytes, bool]]:
                 at += len(line)
                 yield line, at >= size
     except OSError:
-        raise FileError("file.missing", f"no readable run at {file.parent.name!r}", "a folder that watch() wrote",
+        place = file.parent if file.name == FILE else file
+        raise FileError("file.missing", f"no readable run at {str(place)!r}", "a folder that watch() wrote",
                         "check the path") from None
 
 
@@ -222,8 +223,14 @@ def _digest(before: str, said: dict[str, Any]) -> str:
 
 def _apart(before: Run, run: Run) -> str:
     """In what two runs differ."""
-    return ", ".join(f"{k} {str(v)[:60]!r} instead of {str(getattr(run, k))[:60]!r}" for k, v in vars(before).items()
+    return ", ".join(f"{k} {_plain(v)} instead of {_plain(getattr(run, k))}" for k, v in vars(before).items()
                      if v != getattr(run, k))
+
+
+def _plain(value: Any) -> str:
+    """A field's value as a reader writes it; long ones by their beginning."""
+    said = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return "nothing" if value is None or not said else said if len(said) <= 60 else said[:59] + "…"
 
 
 def _settle(folder: Path) -> None:

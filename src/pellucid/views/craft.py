@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pellucid.views import story
 from pellucid.views.concepts import card, remarks, sheet_of
 from pellucid.views.frame import Sheet, line, lines
@@ -64,11 +66,18 @@ def _over(craft: Craft, lang: str) -> str:
 
 
 def _figures(part: Part, lang: str) -> str:
-    spread = f"{number(part.importance, 2)} ± {number(part.error, 1)}" if part.error == part.error else number(
-        part.importance, 2)
+    spread = number(part.importance, 2) if part.error != part.error else _between(part.importance, part.error)
     return say(lang, "joint").join([
         say(lang, "part importance", value=spread), say(lang, "part effect", value=signed(part.effect)),
         say(lang, "part same", value=number(part.same, 2))])
+
+
+def _between(value: float, error: float) -> str:
+    """A value and its error to the error's first digit, its second where the first is a one."""
+    if not 1e-4 < error < 1e4:
+        return f"{number(value)} ± {number(error, 1)}"
+    digits = max(0, -math.floor(math.log10(error)) + (f"{error:e}"[0] == "1"))
+    return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
 
 
 def text(craft: Craft, *, lang: str = "en", width: int = 80) -> str:

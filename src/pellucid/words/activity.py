@@ -37,6 +37,8 @@ class Channels:
     `kind` is places (rows and columns), tokens or units. `dead` never change; `nearly` are active in less than 0.1 %
     of places, `always` in all of them (both only where values are rectified: `rectified`). `duplicated` are groups
     that say the same up to scale and offset, `saturated` channels lie at an end of a bounded range nearly always.
+    `not_finite` channels were NaN or infinite somewhere, and are in none of the others; `broken` counts the inputs for
+    which any was.
     `fired` (channels,) counts the inputs that a channel changed for, `active` is its share of places above zero;
     `unseen` says how often at most a channel that never fired does, at 95 % (the rule of three); `chance` is how
     likely a channel like the others is not to fire for any of the inputs, `p` how likely so many are; `alike` how
@@ -68,6 +70,8 @@ class Channels:
     fine: float | None = None
     bounded: bool = False
     compared: bool = True
+    not_finite: tuple[int, ...] = ()
+    broken: int = 0
 
     @property
     def count(self) -> int:

@@ -27,8 +27,9 @@ class Crop:
 class Part:
     """A direction of a layer's channels, of length one and without negative numbers.
 
-    `importance` is its total Sobol index, mean over inputs with its standard `error`; `effect` what the score loses
-    when it is taken out, mean over inputs: unlike the importance it has a sign. `same` is how far it was found again
+    `importance` is its total Sobol index, mean over inputs with its standard `error` (of the points that were asked
+    about, and between inputs); `effect` what the score loses when it is taken out, mean over inputs: unlike the
+    importance it has a sign. `same` is how far it was found again
     from other starts (cosine, the least). `crops` show it best, one of each input.
     """
 

@@ -22,28 +22,35 @@ from pellucid.words.explanation import Evidence, Finding, Verdict
 class Averages:
     """Means over inputs with their standard errors: both (n,), the error NaN for a single input.
 
-    `counted` says that an input adds -1, 0 or 1: where all add the same, others may still not.
+    `counted` says that an input adds -1, 0 or 1: where all add the same, others may still not. Of a `share` each adds
+    0 or 1.
     """
 
     values: Tensor
     error: Tensor
     inputs: int
     counted: bool = False
+    share: bool = False
 
     @classmethod
-    def of(cls, rows: Tensor, counted: bool = False) -> Averages:
+    def of(cls, rows: Tensor, counted: bool = False, share: bool = False) -> Averages:
         """Of rows (inputs, n)."""
         rows = rows.double()
         spread = rows.std(0) if len(rows) > 1 else torch.full_like(rows[0], torch.nan)
-        return cls(rows.mean(0), spread / math.sqrt(len(rows)), len(rows), counted)
+        return cls(rows.mean(0), spread / math.sqrt(len(rows)), len(rows), counted, share)
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
         """Between which two numbers each true mean lies, a share `level` of them, by Student's distribution.
 
-        Of what is counted no closer than what so many inputs can tell where none was seen (the rule of three).
+        Of what is counted no closer than what so many inputs can tell where none was seen (the rule of three); of a
+        share the exact interval of Clopper and Pearson.
         """
         if not 0 < level < 1:
             raise OptionError("option.value", f"level={level}", "a share between 0 and 1", "leave it out, or take 0.95")
+        if self.share:
+            k = (self.values * self.inputs).round().int().tolist()
+            ends = torch.tensor([share(n, self.inputs, level) for n in k], dtype=torch.float64).reshape(-1, 2)
+            return ends[:, 0], ends[:, 1]
         wide = quantile(level, max(self.inputs - 1, 1)) * self.error
         if self.counted:
             wide = wide.nan_to_num(1.0).clamp(min=share(0, self.inputs, level)[1])

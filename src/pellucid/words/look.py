@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pellucid.numbers.heads import Reach
+from pellucid.words.activity import Fault
 from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Explanation, Finding, Shown
 
@@ -25,7 +26,9 @@ class Seen:
     `ranked_by`. `profile` are the layer's own figures: mean, spread, least, most; `sparsity` (share of zeros), `dead`
     (share of channels that never change), `saturated` (share of values at an end of a bounded range), `rank` (how
     many directions channels take over places), `rank over inputs`, `fine` (share of variance in fine detail).
-    `scale` are the least and the largest value over all inputs, which drawings share.
+    `not_finite` is there where some value is NaN or infinite: the share of channels, input by input, that hold any;
+    the other figures are then of the rest. `scale` are the least and the largest finite value over all inputs, which
+    drawings share.
     """
 
     name: str
@@ -61,7 +64,7 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
     all layers (`attention_relevance`), and rollout, which like attention does not know the score; `without` says of
     those that this model cannot have why. `agreement` is how far the layers' outputs with
     attention written down were from those of the model's own operation, relative. `failed` says of inputs that could
-    not be looked at why.
+    not be looked at why. `findings` tells of the first layer with values that are not finite (`layer.not_finite`).
     """
 
     seen: Mapping[str, Seen] = field(default_factory=dict[str, Seen])
@@ -77,6 +80,7 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
     before: int = 0
     evidence: Evidence = field(default_factory=Evidence)
     failed: Mapping[int, Finding] = field(default_factory=dict[int, Finding])
+    findings: tuple[Fault, ...] = ()
 
     @property
     def attention(self) -> Mapping[str, Tensor]:

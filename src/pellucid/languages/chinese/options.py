@@ -189,7 +189,7 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("leave them out", "不要写它们"),
         ("leave them out for 0.01, 10, 499 and 0.05", "不写即为 0.01、10、499 和 0.05"),
         ("leave them out for 0.1 to 0.9 and 0.01", "不写即为 0.1 到 0.9 和 0.01"),
-        ("leave them out for 8, 32 and 3", "不写即为 8、32 和 3"),
+        ("leave them out for 8, 128 and 3", "不写即为 8、128 和 3"),
         ("leave them out for a hundredth of the features, and all of them", "不写即为特征数的百分之一，以及全部特征"),
         ("leave them out for the usual ones", "不写即用通常的值"),
         ("leave them out for {0} and 1.0", "不写即为 {0} 和 1.0"),

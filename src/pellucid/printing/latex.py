@@ -1,0 +1,32 @@
+"""A drawing in a LaTeX document: text that LaTeX reads as text, and the figure around the drawing."""
+
+from __future__ import annotations
+
+from pellucid.languages.marks import visible
+
+_TEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+        "^": r"\textasciicircum{}", "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%",
+        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''", "`": r"\`{}",
+        "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "÷": r"$\div$", "≤": r"$\le$", "≥": r"$\ge$", "→": r"$\to$",
+        "∞": r"$\infty$", "…": r"\ldots{}"}
+"""How LaTeX writes what means something there, and signs that its older engines do not know."""
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX takes it: every character that means something there means itself."""
+    return "".join(_TEX.get(c, c) for c in visible(" ".join(text.split()), 2000))
+
+
+def figure(name: str, caption: str) -> str:
+    """A figure that shows NAME.pdf, with its label; the first line says what it needs."""
+    farthest = max(map(ord, caption))  # what pdfLaTeX knows of itself ends with Latin letters and their quotes
+    more = ("" if farthest < 0x250 or all(ord(c) < 0x250 or c in "‘’“”–—‹›" for c in caption) else
+            "; typeset with LuaLaTeX or XeLaTeX" + (" and ctex" if farthest >= 0x2E80 else "") + " for the caption")
+    return f"""% needs \\usepackage{{graphicx}}{more}
+\\begin{{figure}}[htbp]
+  \\centering
+  \\includegraphics[width=\\linewidth]{{{name}.pdf}}
+  \\caption{{{caption}}}
+  \\label{{fig:{name}}}
+\\end{{figure}}
+"""
