@@ -23,12 +23,12 @@ from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
 from pellucid.look import layer_of
 from pellucid.models.subject import Example, Subject
-from pellucid.streaming import inputs, refused
+from pellucid.streaming import Refused, inputs
 from pellucid.views.faults import told
 from pellucid.words.activity import Activity, Channels, Fault
 from pellucid.words.case import Case
 from pellucid.words.errors import OptionError, PellucidError
-from pellucid.words.explanation import Evidence, Finding
+from pellucid.words.explanation import Evidence
 from pellucid.words.features import units
 from pellucid.words.size import size
 from pellucid.words.target import Predicted
@@ -80,7 +80,7 @@ def activity(
     wanted = asked(layers)
     chosen: list[Looked] = []
     running: dict[str, Running] = {}
-    failed: dict[int, PellucidError] = {}
+    refused = Refused()
     tally, spent, number = Tally(), [0.0, 0.0, 0.0], 0
     _, stream = inputs(subject, data)
     while lot := list(islice(stream, TOGETHER)):
@@ -89,7 +89,7 @@ def activity(
             try:
                 examples.append((number, subject.read(raw)))
             except PellucidError as error:
-                failed[number] = error
+                refused.add(number, error)
             number += 1
         if not examples:
             continue
@@ -101,13 +101,13 @@ def activity(
         spent = [a + b for a, b in zip(spent, (tally.passes, tally.forwards, tally.seconds), strict=True)]
         for (n, _), answers in zip(examples, found, strict=True):
             if isinstance(answers, PellucidError):
-                failed[n] = answers
+                refused.add(n, answers)
                 continue
             given = iter(answers)
             for layer in chosen:
                 running[layer.name].add([next(given) for _ in layer.folds])
-    if len(failed) == number:
-        raise refused(data, failed[min(failed)] if failed else None)
+    if len(refused.found) == number:
+        raise refused.error(data)
     kept = _each_once(chosen, running)
     record: dict[str, Channels] = {layer.name: running[layer.name].record() for layer in kept}
     facts = diagnosis.faults({layer.name: layer for layer in kept}, record)
@@ -117,17 +117,12 @@ def activity(
     evidence = Evidence(passes=int(spent[0]), forwards=int(spent[1]), seconds=spent[2], chunk=tally.chunk,
                         isolation=tally.isolation, rows_interact=tally.interact)
     shown = {layer.name: record[layer.name] for layer in kept if layer.told}
-    return Activity(shown, tuple(faults), number - len(failed), subject.name, evidence,
-                    {n: _told(error) for n, error in failed.items()})
+    return Activity(shown, tuple(faults), number - len(refused.found), subject.name, evidence, refused.found)
 
 
 def _case(example: Example) -> Case:
     x = example.x if example.x is not None else torch.zeros(())
     return Case(example.carrier, x, x, units(tuple(x.shape)), Predicted(), example.site)
-
-
-def _told(error: PellucidError) -> Finding:
-    return Finding(error.code, "warn", f"{error.found}; expected {error.expected}", error.do)
 
 
 def _chosen(subject: Subject, example: Example, wanted: Sequence[str]) -> list[Looked]:

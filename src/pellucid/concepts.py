@@ -121,7 +121,12 @@ def tcav(
     tests.sort(key=lambda t: names.index(t.concept))
     return Concepts({(t.concept, t.layer): t for t in tests}, goal.describe(subject.labels), len(shown),
                     len(sorted_[0].counters), permutations, level, control, over, cav, penalty, seed, subject.name,
-                    evidence_of(tally))
+                    evidence_of(tally), {g.name: tuple(read_[i].shown for i in g.union[: min(g.concept, CARD)].tolist())
+                                         for g in sorted_})
+
+
+CARD = 6
+"""Examples of a concept that its card shows."""
 
 
 def case_of(example: Example, target: Target) -> Case:

@@ -22,7 +22,7 @@ from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
 from pellucid.models.subject import Example, Subject
-from pellucid.streaming import streamed
+from pellucid.streaming import Refused, streamed
 from pellucid.views.faults import told
 from pellucid.words.activity import Fault
 from pellucid.words.case import Case
@@ -107,7 +107,7 @@ def heads(
                           "give a list or a data loader, or take ablation='zero'")
     settings = Settings(None if budget is None else size(budget), chunk, False, progress, False, "exact")
     goal = read(target, subject.labels)
-    sums, asked, failed, number = _Sums(), None, dict[int, Finding](), 0
+    sums, asked, refused, number = _Sums(), None, Refused(), 0
     first: Example | None = None
     tally, spent = Tally(), [0.0, 0.0, 0.0]
     labelled: bool | None = None
@@ -124,7 +124,7 @@ def heads(
                 jobs.append((number, case_of(example, goal), label))
                 first = first or example
             except PellucidError as error:
-                failed[number] = _told(error)
+                refused.add(number, error)
             number += 1
         if first is None or not jobs:
             continue
@@ -142,26 +142,19 @@ def heads(
             if isinstance(result, PellucidError):
                 if isinstance(result, LayerError | OptionError):
                     raise result
-                failed[n] = _told(result)
+                refused.add(n, result)
             else:
                 _take(sums, result, label)
     if asked is None or not sums.rows:
-        if len(failed) == 1 and number == 1:
-            raise OptionError("input.empty", failed[0].reason, "an input that the model takes", failed[0].do)
-        raise OptionError("input.empty", f"{len(failed)} inputs that could not be used" if failed else "no inputs",
-                          "at least one input", next(iter(failed.values())).reason if failed else "give one")
+        raise refused.error(data)
     evidence = Evidence(passes=int(spent[0]), forwards=int(spent[1]), seconds=spent[2], chunk=tally.chunk,
                         isolation=tally.isolation, rows_interact=tally.interact)
-    return _record(subject, asked, sums, failed, evidence, ablation, first)
+    return _record(subject, asked, sums, refused.found, evidence, ablation, first)
 
 
 def case_of(example: Example, goal: Any) -> Case:
     x = example.x if example.x is not None else torch.zeros(())
     return Case(example.carrier, x, x, units(tuple(x.shape)), goal, example.site)
-
-
-def _told(error: PellucidError) -> Finding:
-    return Finding(error.code, "warn", f"{error.found}; expected {error.expected}", error.do)
 
 
 def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]) -> list[Head]:

@@ -26,7 +26,7 @@ from pellucid.models.subject import Example, Subject
 from pellucid.numbers.activity import FIGURES, Contribution, Figures, Running, Spectrum, Spread, ranked
 from pellucid.numbers.ranks import spearman
 from pellucid.streaming import inputs as inputs_of
-from pellucid.streaming import refused
+from pellucid.streaming import Refused
 from pellucid.views.faults import told as fault_told
 from pellucid.words.activity import Fault
 from pellucid.words.ask import Ask, Each, together
@@ -95,15 +95,8 @@ class _Kept:
     scores: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     agreed: dict[str, float] = field(default_factory=dict[str, float])
     agreement: float | None = None
-    failed: dict[int, Finding] = field(default_factory=dict[int, Finding])
-    first: tuple[int, PellucidError] | None = None
+    refused: Refused = field(default_factory=Refused)
     inputs: int = 0
-
-    def fail(self, number: int, error: PellucidError) -> None:
-        """An input could not be looked at."""
-        self.failed[number] = _told(error)
-        if self.first is None or number < self.first[0]:
-            self.first = number, error
 
 
 @interrupt.between_passes
@@ -159,7 +152,7 @@ def look(
             except PellucidError as error:
                 if alone:
                     raise
-                kept.fail(kept.inputs, error)
+                kept.refused.add(kept.inputs, error)
             kept.inputs += 1
         if not examples:
             continue
@@ -173,17 +166,18 @@ def look(
         passes, forwards, seconds = passes + tally.passes, forwards + tally.forwards, seconds + tally.seconds
         for (number, example), result in zip(examples, found, strict=True):
             if isinstance(result, PellucidError):
-                kept.fail(number, result)
+                kept.refused.add(number, result)
             else:
                 result(kept, example.shown)
-    if chosen is None or len(kept.failed) == kept.inputs:
-        raise refused(x, kept.first[1] if kept.first is not None else None)
+    failed = kept.refused.found
+    if chosen is None or len(failed) == kept.inputs:
+        raise kept.refused.error(x)
     evidence = Evidence(passes=passes, forwards=forwards, seconds=seconds, chunk=tally.chunk, isolation=tally.isolation,
                         rows_interact=tally.interact, twin=tally.twin)
     seen = {layer.name: _seen(layer, kept, rank) for layer in chosen[0]}
     told, without = _beside(subject, first, target, budget, chunk, precision) if kept.maps and beside else ({}, {})
-    return Look(seen, tuple(kept.maps), kept.agreed, told, without, kept.agreement, kept.inputs - len(kept.failed),
-                subject.name, tuple(kept.shown), *chosen[2], evidence, kept.failed, _findings(chosen[0], kept))
+    return Look(seen, tuple(kept.maps), kept.agreed, told, without, kept.agreement, kept.inputs - len(failed),
+                subject.name, tuple(kept.shown), *chosen[2], evidence, failed, _findings(chosen[0], kept))
 
 
 def _beside(subject: Subject, raw: Any, target: Any, budget: int | str | None, chunk: int | None, precision: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from pellucid.models.subject import Subject
 from pellucid.models.tensors import is_array
 from pellucid.words.errors import InputError, ModelError, OptionError, PellucidError, nearest
+from pellucid.words.explanation import Finding
 
 LABELS = ("labels", "label")
 """Under which names a batch that is a mapping holds its labels."""
@@ -43,17 +45,31 @@ def inputs(subject: Subject, data: Any) -> tuple[bool, Iterator[Any]]:
     return alone, (one for some, _ in _lots(subject, data) for one in some)
 
 
-def refused(data: Any, first: PellucidError | None) -> PellucidError:
-    """The error where no input could be used: the first input's own, or that there was none."""
-    if first is None:
-        return OptionError("input.empty", "no inputs", "at least one input", "give one")
-    if isinstance(first, ModelError) and first.code == "model.failed" and is_array(data):
-        # Its rows were taken for inputs, which a single picture or sequence without a batch axis has as well.
-        told = ModelError("model.failed", first.found, first.expected, "check shapes, dtype and device of the input; "
-                          "if all of it is one input, add a batch axis: x[None]")
-        told.__cause__ = first.__cause__
-        return told
-    return first
+@dataclass(eq=False)
+class Refused:
+    """Inputs that could not be used: why, by their number, and the error of the first of them."""
+
+    found: dict[int, Finding] = field(default_factory=dict[int, Finding])
+    first: tuple[int, PellucidError] | None = None
+
+    def add(self, number: int, error: PellucidError) -> None:
+        """One more."""
+        self.found[number] = Finding(error.code, "warn", f"{error.found}; expected {error.expected}", error.do)
+        if self.first is None or number < self.first[0]:  # only one is held: an error holds all that ran when it came
+            self.first = number, error
+
+    def error(self, data: Any) -> PellucidError:
+        """The error where all were: the first input's own; or that there was none."""
+        if self.first is None:
+            return OptionError("input.empty", "no inputs", "at least one input", "give one")
+        error = self.first[1]
+        if isinstance(error, ModelError) and error.code == "model.failed" and is_array(data):
+            # Rows were taken for inputs, which a single picture or sequence without a batch axis has as well.
+            told = ModelError("model.failed", error.found, error.expected, "check shapes, dtype and device of the "
+                              "input; if all of it is one input, add a batch axis: x[None]")
+            told.__cause__ = error.__cause__
+            return told
+        return error
 
 
 def _streams(data: Any) -> bool:

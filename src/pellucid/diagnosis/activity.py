@@ -136,7 +136,7 @@ class Running:
         self.fired += (most > 0) | (least < 0)
         square = variance + mean.square()
         self.moments += torch.stack([square, square.square(), mean.square(), mean * square])
-        spread = float(variance.mean() if self.layer.places > 1 else mean.square().mean())
+        spread = float((variance if self.layer.places > 1 else mean.square())[~odd].mean())  # NaN where all are odd
         if spread > 0:
             self.logs[0] += 0.5 * math.log(spread)
             self.logs[1] += (0.5 * math.log(spread)) ** 2

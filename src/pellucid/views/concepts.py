@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Sequence
 
 from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
+from pellucid.views.heat import panel, picture_of
 from pellucid.views.look import table
+from pellucid.views.png import data_uri, fit
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
 from pellucid.views.writing import clip, columns, number, signed, visible, wrap
@@ -55,18 +57,48 @@ def draw(concepts: Concepts, *, lang: str = "en", width: float = 720, theme: str
     nodes, y = lines(title, x, sheet.margin + 22, 22, sheet.inner, "strong", 1.25, most=2)
     made, y = lines(_over(concepts, lang), x, y - 2, 13, sheet.inner, "soft")
     nodes += made
-    for test in concepts.values():
-        made, y = _line(test, sheet, y + 10)
+    for name in dict.fromkeys(t.concept for t in concepts.values()):
+        made, y = _card(concepts, name, sheet, y + 12)
         nodes += made
     made, y = lines(sheet.say("concepts how"), x, y + 26, 12, sheet.inner, "soft")
     return card([*nodes, *made], y, sheet, theme, title, " ".join(_spoken(t, lang) + "." for t in concepts.values()))
+
+
+def _card(concepts: Concepts, name: str, sheet: Sheet, y: float) -> tuple[list[Element], float]:
+    """One concept: its name, some of its examples, and a line for each layer."""
+    x = sheet.margin
+    nodes = [el("path", d=f"M{x:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"),
+             line(clip(visible(name, 120), sheet.inner / 18), x, y + 24, 16, "strong")]
+    y += 34
+    examples = concepts.shown.get(name, ())
+    pictures = [p for s in examples if (p := picture_of(s)) is not None]
+    for k, picture in enumerate(pictures):
+        tall = TILE * min(max(picture.shape[0] / picture.shape[1], 0.4), 1.0)
+        nodes.append(panel(data_uri(fit(picture, 2 * TILE)), x + k * (TILE + 8), y, TILE, tall,
+                           max(picture.shape[:2]) < 96))
+    if pictures:
+        y += TILE + 6
+    for s in [] if pictures else examples[:3]:
+        told = s.text or say(sheet.lang, "comma").join(s.cells)
+        if told:
+            nodes.append(line(clip(visible(told, 300), sheet.inner / 13.5), x, y + 10, 12, "soft"))
+            y += 18
+    for test in concepts.values():
+        if test.concept == name:
+            made, y = _line(test, sheet, y + 6)
+            nodes += made
+    return nodes, y + 4
+
+
+TILE = 64
+"""Pixels across an example."""
 
 
 def _line(test: Tested, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     x, inner = sheet.margin, sheet.inner
     low, high = test.usual
     kind = "pos" if test.slope > 0 else "neg"
-    nodes = [line(clip(visible(f"{test.concept} · {test.layer}", 120), inner / 22), x, y + 12, 13, "strong"),
+    nodes = [line(clip(visible(test.layer, 120), inner / 22), x, y + 12, 13, "strong"),
              line(_verdict(test, sheet.lang), x + inner, y + 12, 12, kind if test.significant else "soft",
                   text_anchor="end"),
              el("rect", x=x, y=y + 22, width=inner, height=14, rx=3, class_="well"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pellucid.words.draw import Drawn
-from pellucid.words.explanation import Evidence, Finding
+from pellucid.words.explanation import Evidence, Finding, Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Concepts(Drawn, Mapping[tuple[str, str], Tested], drawn="concepts"):
     `inputs` is how many inputs the shares are taken over, `sets` the number of counter-sets, `permutations` that of
     random concepts, `level` the share of false discoveries that is allowed among significant ones and `control` how
     (bh, by). `over` is what a vector is over: all units of a layer, or its channels. `cav` and `penalty` say how
-    vectors were fitted.
+    vectors were fitted. `shown` are some examples of each concept, kept in memory only.
     """
 
     tests: Mapping[tuple[str, str], Tested]
@@ -84,6 +84,7 @@ class Concepts(Drawn, Mapping[tuple[str, str], Tested], drawn="concepts"):
     seed: int
     model: str = ""
     evidence: Evidence = field(default_factory=Evidence)
+    shown: Mapping[str, tuple[Shown, ...]] = field(default_factory=dict[str, tuple[Shown, ...]])
 
     @property
     def significant(self) -> list[Tested]:
