@@ -23,7 +23,7 @@ from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
 from pellucid.look import layer_of
 from pellucid.models.subject import Example, Subject
-from pellucid.streaming import Refused, inputs
+from pellucid.streaming import Refused, inputs, settled
 from pellucid.views.faults import told
 from pellucid.words.activity import Activity, Channels, Fault
 from pellucid.words.case import Case
@@ -94,7 +94,7 @@ def activity(
         if not examples:
             continue
         if not chosen:
-            chosen = _chosen(subject, examples[0][1], wanted)
+            chosen = settled(examples, lambda e: _chosen(subject, e, wanted), refused, data)
             running = {layer.name: Running(layer) for layer in chosen}
         found, tally = run(subject.module, [diagnosis.said(_case(e), chosen) for _, e in examples],
                            facts=subject.facts, settings=settings)

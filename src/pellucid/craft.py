@@ -100,7 +100,8 @@ def craft(
     _checked(every, laid, number)
     parts = factorised(every, number, seed=seed, starts=starts)
     told, second = run(subject.module, [weighed(case_of(e, goal), laid.site, laid.axis, parts.parts, designs,
-                                               seed * 1009 + k) for k, e in enumerate(examples)], facts=subject.facts, settings=settings)
+                                               seed * 1009 + k) for k, e in enumerate(examples)],
+                       facts=subject.facts, settings=settings)
     _raised(told)
     second.passes, second.forwards = first.passes + second.passes, first.forwards + second.forwards
     second.seconds += first.seconds

@@ -15,6 +15,7 @@ from pellucid.changes.attending import ATTENTION
 from pellucid.changes.attentions import Attended
 from pellucid.changes.attentions import sites as attention_sites
 from pellucid.choices.places import Places, shape_of
+from pellucid.choices.places import asked as wanted_layers
 from pellucid.diagnosis import heads as diagnosis
 from pellucid.diagnosis.heads import Asked, Told
 from pellucid.engine import interrupt, memory
@@ -22,7 +23,7 @@ from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
 from pellucid.models.subject import Example, Subject
-from pellucid.streaming import Refused, streamed
+from pellucid.streaming import Refused, settled, streamed
 from pellucid.views.faults import told
 from pellucid.words.activity import Fault
 from pellucid.words.case import Case
@@ -93,7 +94,8 @@ def heads(
     each input's predicted class if left out, with labels its label. The first `compare` inputs tell how alike heads
     are. A head takes a forward per input. `budget`, `chunk` and `progress` are as in `explain`.
 
-    Raises `layer.no_attention` for a model without attention, `labels.count`, `labels.unknown`, and `input.empty`.
+    Raises `layer.no_attention` for a model without attention, `labels.count`, `labels.unknown`, `batch.unclear`,
+    and where no input could be used the first one's own error, or `input.empty`.
     """
     subject = subject if isinstance(subject, Subject) else wrapped(subject)
     if ablation not in ABLATIONS:
@@ -129,7 +131,8 @@ def heads(
         if first is None or not jobs:
             continue
         if asked is None:
-            chosen = _chosen(subject, first, layers)
+            numbered = [(jobs[0][0], first)]
+            chosen = settled(numbered, lambda e: _chosen(subject, e, layers), refused, data)
             grid, before = _grid(subject, first)
             means = _means(subject, data, labels, chosen, goal, settings) if ablation == "mean" else None
             asked = Asked(tuple(chosen), ablation != "none", gradient, True, grid, before, means)
@@ -166,7 +169,7 @@ def _chosen(subject: Subject, example: Example, layers: str | Sequence[str]) -> 
                          "a model with attention", "heads are parts of attention: see activity() for channels")
     wanted = list(found) if layers == ATTENTION else [
         n if n.endswith(f":{ATTENTION}") else f"{n}:{ATTENTION}"
-        for n in ([layers] if isinstance(layers, str) else layers)]
+        for n in wanted_layers(layers)]
     for name in wanted:
         if name not in found:
             raise LayerError("layer.no_attention", repr(name.removesuffix(f":{ATTENTION}")), "a layer with attention",
@@ -187,22 +190,26 @@ def _means(subject: Subject, data: Any, labels: Any, chosen: Sequence[Head], goa
            ) -> tuple[tuple[float, ...], ...]:
     """What each head says in the mean over data, every input by itself."""
     stream, sums, count = streamed(subject, data, labels), dict[str, Tensor](), 0
+    refused, number = Refused(), 0
     while lot := list(islice(stream, TOGETHER)):
         examples: list[Example] = []
         for raw, _ in lot:
             try:
                 examples.append(subject.read(raw))
-            except PellucidError:
-                continue  # told where it is asked about
+            except PellucidError as error:
+                refused.add(number, error)
+            number += 1
         found, _ = run(subject.module, [diagnosis.means(case_of(e, goal), tuple(chosen)) for e in examples],
                        facts=subject.facts, settings=settings)
         for one in found:
-            if not isinstance(one, PellucidError):
+            if isinstance(one, PellucidError):
+                refused.add(number, one)
+            else:
                 count += 1
                 for name, value in one.items():
                     sums[name] = sums[name] + value if name in sums else value
     if not count:
-        raise OptionError("input.empty", "no input that the model takes", "at least one", "see the inputs' own errors")
+        raise refused.error(data)
     return tuple(tuple((sums[h.site][h.head] / count).tolist()) for h in chosen)
 
 

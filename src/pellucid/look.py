@@ -25,8 +25,8 @@ from pellucid.methods.attention import gated
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.activity import FIGURES, Contribution, Figures, Running, Spectrum, Spread, ranked
 from pellucid.numbers.ranks import spearman
+from pellucid.streaming import Refused, settled
 from pellucid.streaming import inputs as inputs_of
-from pellucid.streaming import Refused
 from pellucid.views.faults import told as fault_told
 from pellucid.words.activity import Fault
 from pellucid.words.ask import Ask, Each, together
@@ -125,8 +125,10 @@ def look(
     attention. Channels are ordered by `rank`: mean square (`activation`), `variance`, or `attribution` (gradient times
     activation of `target`, by size, for the inputs that are kept). `beside` says beside attention how far it agrees
     with gradient times attention, and explains the first input by what follows attention, which takes gradients;
-    without it a look is a forward. `budget`, `chunk`,
-    `precision` and `progress` are as in `explain`; with the usual `exact` values are what the layers say, bit for bit.
+    without it every input goes through the model once, 32 in a lot (in more passes where memory does not
+    hold them at once), and figures are made of what layers say: measured on a processor, 2 (a transformer) to 3 times
+    (18 residual layers) what a plain forward takes, and not below 7 ms an input. `budget`, `chunk`, `precision` and
+    `progress` are as in `explain`; with the usual `exact` values are what the layers say, bit for bit.
 
     Raises `layer.unknown` with the nearest names for a layer that does not exist, `layer.not_reached` for one that is
     never called, `layer.no_tensor` for one without a tensor, `batch.unclear`, and where no input could be looked at
@@ -148,7 +150,6 @@ def look(
         for raw in lot:
             try:
                 examples.append((kept.inputs, subject.read(raw)))
-                first = raw if chosen is None and len(examples) == 1 else first
             except PellucidError as error:
                 if alone:
                     raise
@@ -157,7 +158,8 @@ def look(
         if not examples:
             continue
         if chosen is None:
-            chosen = _chosen(subject, examples[0][1], wanted)
+            chosen = settled(examples, lambda e: _chosen(subject, e, wanted), kept.refused, x)
+            first = lot[examples[0][0] - kept.inputs]  # counted from the end of the lot
         whole = max(keep - len(kept.shown), 0)
         jobs = [_looked(e, subject, *chosen[:2], whole=k < whole, by=rank, beside=beside,
                         target=target)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 from torch import Tensor
 
-from pellucid.models.subject import Subject
+from pellucid.models.subject import Example, Subject
 from pellucid.models.tensors import is_array
 from pellucid.words.errors import InputError, ModelError, OptionError, PellucidError, nearest
 from pellucid.words.explanation import Finding
+
+T = TypeVar("T")
 
 LABELS = ("labels", "label")
 """Under which names a batch that is a mapping holds its labels."""
@@ -65,11 +67,26 @@ class Refused:
         error = self.first[1]
         if isinstance(error, ModelError) and error.code == "model.failed" and is_array(data):
             # Rows were taken for inputs, which a single picture or sequence without a batch axis has as well.
-            told = ModelError("model.failed", error.found, error.expected, "check shapes, dtype and device of the "
-                              "input; if all of it is one input, add a batch axis: x[None]")
+            told = ModelError("model.failed", error.found, error.expected, "see the cause below; check shapes, dtype "
+                              "and device of the input; if all of it is one input, add a batch axis: x[None]")
             told.__cause__ = error.__cause__
             return told
         return error
+
+
+def settled(examples: list[tuple[int, Example]], choose: Callable[[Example], T], refused: Refused, data: Any) -> T:
+    """What is chosen by the first of some numbered examples that the model takes; those before it are refused.
+
+    Raises where it takes none of them.
+    """
+    while examples:
+        try:
+            return choose(examples[0][1])
+        except ModelError as error:
+            if error.code != "model.failed":
+                raise
+            refused.add(examples.pop(0)[0], error)
+    raise refused.error(data)
 
 
 def _streams(data: Any) -> bool:

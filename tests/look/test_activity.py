@@ -7,19 +7,24 @@ import math
 import string
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pellucid
+from pellucid.diagnosis.activity import Looked, awaited, faults
 from pellucid.numbers import detection
 from pellucid.numbers.ranking import lots
 from pellucid.numbers.twins import Projected, Sketch
 from pellucid.testing.faults import LiveBytes
 from pellucid.testing.pristine import pristine
 from pellucid.views.faults import FAULTS, told
+from pellucid.words.activity import Channels
 from pellucid.words.errors import PellucidError
+from pellucid.words.site import Site
 from tests.look.bred import HEALTHY, Bare, Convolutions, Squashing, pictures, seeded, trained
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -204,6 +209,61 @@ def test_silent_channels_are_no_fault_where_the_others_seldom_fire() -> None:
     fired[:19] = 0
     assert detection.silent(fired, 30)[1] < 1e-6
     assert detection.silent(torch.tensor([1.0, 0.0]), 1)[1] > 0.05
+
+
+def counted(fired: Tensor, inputs: int) -> Channels:
+    """What `activity` says of channels that fired for so many of the inputs."""
+    dead = tuple((fired == 0).nonzero().flatten().tolist())
+    chance, p = detection.silent(fired, inputs)
+    return Channels("layer", "units", (len(fired),), inputs, 1, fired, fired / inputs, dead, rectified=True,
+                    unseen=detection.share(0, inputs)[1], chance=chance, p=p)
+
+
+def test_so_many_silent_channels_as_are_said_fire_when_as_many_inputs_come_again() -> None:
+    """Rates with very many rare channels, which no distribution without a peak at zero foretells."""
+    generator = lots(7)
+    for inputs in (30, 100):
+        said = came = 0.0
+        for _ in range(40):
+            rates = 10 ** (-3 * torch.rand(200, generator=generator))
+            first, again = (torch.binomial(torch.full((200,), float(inputs)), rates, generator=generator)
+                            for _ in range(2))
+            c = counted(first.double(), inputs)
+            said += awaited(c)
+            came += float((again[list(c.dead)] > 0).sum())
+        assert came <= said <= 2.5 * came
+
+
+@pytest.mark.parametrize(("inputs", "once", "told_of"), [
+    (28, 0, False), (29, 0, True), (60, 10, True), (60, 11, False)])
+def test_silent_channels_are_told_of_where_inputs_are_enough_to_tell(inputs: int, once: int, told_of: bool) -> None:
+    """20 of 80 are silent: below 29 inputs each may fire for a tenth; above, half of them may be yet to come."""
+    fired = torch.full((80,), float(inputs), dtype=torch.float64)
+    fired[:20] = 0
+    fired[20 : 20 + once] = 1
+    layer = Looked("layer", Site("layer"), (80,), "units", 0, rectifier=True)
+    found = faults({"layer": layer}, {"layer": counted(fired, inputs)})
+    assert ("channels.dead" in {f[0] for f in found}) == told_of
+    if told_of:
+        assert found[0][3] == tuple(range(20))
+        assert float(found[0][4]["more"]) >= once
+
+
+def test_of_three_pictures_nothing_is_said_and_what_is_said_of_many_stays_true(vision: bool) -> None:
+    """Samples of `demo:digits`, shifted: in two of its layers a quarter of the channels are silent for all of them."""
+    subject, dice = pellucid.load("demo:digits"), np.random.default_rng(0)
+    shown = [np.asarray(Image.open(f).convert("RGB")) for f in pellucid.samples("digits")]
+    some = [np.roll(shown[dice.integers(len(shown))], dice.integers(-12, 12, 2), (0, 1)).copy() for _ in range(160)]
+    few = pellucid.activity(subject, pellucid.samples("digits")[:3])
+    assert any(c.dead for c in few.values())
+    assert few.findings == ()
+    many, fresh = pellucid.activity(subject, some[:40]), pellucid.activity(subject, some[40:])
+    dead = [f for f in many.findings if f.code == "channels.dead"]
+    assert dead
+    for fault in dead:
+        rates = fresh[fault.layer].fired[list(fault.channels)] / 120
+        assert float((rates == 0).double().mean()) > 0.7
+        assert float(rates.max()) <= many[fault.layer].unseen
 
 
 def test_a_sketch_tells_the_correlations_of_all_values() -> None:

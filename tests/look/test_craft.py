@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from pellucid.numbers.intervals import quantile
 from pellucid.numbers.ranking import lots
 from pellucid.numbers.sobol import designs, total
 from pellucid.testing.pristine import pristine
+from pellucid.views.writing import number
+from pellucid.words.craft import Craft, Part
 from pellucid.words.errors import PellucidError
 
 TRAINING = str(Path(__file__).parents[2] / "training")
@@ -320,3 +323,24 @@ def test_the_drawing_shows_every_part_in_both_languages() -> None:
         assert word in found.text(lang=lang).replace("\u2068", "").replace("\u2069", "")
         assert found.svg(lang=lang).count("data-importance") == 3
     assert len(found.to_frame()) == 3
+
+
+def test_a_weak_part_is_drawn_as_strongly_as_a_strong_one_and_its_scale_is_said() -> None:
+    found = pellucid.craft(Colours().eval(), coloured(6) * torch.tensor([1, 0.1, 0.01])[:, None, None], "layer", 0,
+                           number=3, crop=4)
+    said = found.svg()
+    limits = [float(v) for v in re.findall(r'data-limit="([^"]+)"', said)]
+    assert limits == pytest.approx([float(found.where(k).max()) for k in range(3)], rel=1e-4)
+    assert max(limits) > 20 * min(limits)
+    assert "a scale of its own" in said
+    for limit in limits:
+        assert number(limit, 2) in said
+    assert "各有尺度" in found.svg(lang="zh")
+
+
+@pytest.mark.parametrize(("value", "error", "said"), [
+    (0.9943, 0.0113, "0.994 ± 0.011"), (0.9943, 0.024, "0.99 ± 0.02"), (1.03, 0.18, "1.03 ± 0.18"),
+    (0.000203, 0.00007, "0.00020 ± 0.00007"), (0.5, 0.0, "0.5 ± 0")])
+def test_no_more_digits_are_said_than_the_error_bears(value: float, error: float, said: str) -> None:
+    part = Part(1, value, error, 0.5, 1.0, torch.ones(3))
+    assert f"{said} ·" in Craft((part,), "layer", "0", 2, 9, 4, 0.0, 0, torch.zeros(2, 1, 4)).text(width=200)

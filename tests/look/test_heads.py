@@ -23,7 +23,6 @@ from pellucid.numbers.ranking import lots
 from pellucid.testing.pristine import pristine
 from pellucid.words.ask import Ask
 from pellucid.words.errors import PellucidError
-from pellucid.words.heads import Averages, Estimated
 from pellucid.words.points import AsIs
 from pellucid.words.target import Class
 from tests.look.bred import Attending, pictures, seeded, trained
@@ -221,35 +220,6 @@ def test_labels_give_accuracy_and_loss_with_intervals() -> None:
     assert bool(still.any())
     assert found.importance["changed"].interval()[1][still].tolist() == pytest.approx(  # the rule of three
         [1 - 0.05 ** (1 / 40)] * int(still.sum()))
-
-
-def test_shares_have_the_exact_interval_and_never_less_than_nothing() -> None:
-    """Of 10 inputs none, one and four: Clopper and Pearson's table; of one input 5 % to 1 and 0 to 95 %."""
-    rows = torch.zeros(10, 3)
-    rows[0, 1] = rows[:4, 2] = 1
-    low, high = Averages.of(rows, share=True).interval()
-    assert low.tolist() == pytest.approx([0, 0.0025, 0.1216], abs=5e-5)
-    assert high.tolist() == pytest.approx([1 - 0.05**0.1, 0.4450, 0.7376], abs=5e-5)
-    low, high = Averages.of(torch.tensor([[0.0, 1.0]]), share=True).interval()
-    assert (low.tolist(), high.tolist()) == (pytest.approx([0, 0.05]), pytest.approx([0.95, 1]))
-
-
-def test_how_many_change_class_is_a_share_wherever_it_is_told() -> None:
-    net, (x, y) = trained(Attending, 0), pictures(12, 5)
-    found = pellucid.heads(net, x, compare=0, gradient=False)
-    low, high = found.importance["changed"].interval()
-    assert bool(((low >= 0) & (low <= found.importance["changed"].values) & (high <= 1)).all())
-    for share in (0.0, 0.5):
-        plan = found.plan(share=share)
-        assert plan.loss is not None
-        exact = Estimated.share(torch.arange(12) < round(12 * plan.loss.value))
-        assert (plan.loss.low, plan.loss.high) == (exact.low, exact.high)
-    few = pellucid.heads(net, x[:1], compare=0, gradient=False)
-    assert float(few.importance["changed"].interval()[0].min()) == 0
-    assert few.plan(share=0.1).loss == Estimated(0.0, 0.0, pytest.approx(0.95))
-    labelled = pellucid.heads(net, x, y, compare=0, gradient=False).plan(share=0.0)
-    assert labelled.loss is not None
-    assert labelled.loss.low < 0 < labelled.loss.high  # of accuracy some may be gained
 
 
 # --- how alike

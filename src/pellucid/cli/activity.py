@@ -37,18 +37,20 @@ def activity(
     from pellucid.cli.data import several
     from pellucid.models.sources import load
 
+    named = [name for one in layers or [] for part in one.split(",") if (name := part.strip())]
     places = [writing.check(path) for path in out or []]
     with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     some, _ = several(subject, inputs, column=column)
     with output.progress("watching the channels", no_progress, lang) as report:
-        found = watched(subject, some, layers or ("stages", "activations"), budget=budget, chunk=chunk,
+        found = watched(subject, some, named or ("stages", "activations"), budget=budget, chunk=chunk,
                         progress=report)
     made = {"model": model, "inputs": found.inputs, "findings": [
         {"code": f.code, "layer": f.layer, "channels": list(f.channels), "reason": f.reason, "do": f.do}
         for f in found.findings], "layers": [
             {"name": c.name, "channels": c.count, "dead": list(c.dead), "nearly_dead": list(c.nearly),
              "always_on": list(c.always), "duplicated": [list(g) for g in c.duplicated],
+             "not_finite": list(c.not_finite),
              "saturated": list(c.saturated), "unseen": c.unseen, "p": c.p, "scale": c.scale, "fine": c.fine}
             for c in found.values()]}
     for place in places:

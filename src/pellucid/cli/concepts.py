@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli import output, writing
+from pellucid.cli import data, output, writing
 from pellucid.cli.explain import Budget, Chunk, Device, Model, Trust
 from pellucid.words.errors import OptionError
 
@@ -93,19 +93,12 @@ def _named(text: str) -> tuple[str, str]:
 
 
 def _examples(subject: Any, where: str) -> Any:
-    """A folder, the lines of a file, the rows of a table, or a condition on the counters."""
-    from pellucid.choices.gathering import pictures
-    from pellucid.cli import inputs
-
-    if Path(where).expanduser().is_dir():
-        return pictures(Path(where).expanduser())
-    if subject.task == "text" and where.lower().endswith(".txt"):
-        return [line for line in inputs.read(subject, where).decode("utf-8").splitlines() if line.strip()]
+    """What stands behind INPUTS, or for tables a condition on the counters."""
     column, colon, wanted = where.partition(":")
     if subject.task == "table" and colon and not Path(where).exists():
         low, dots, high = wanted.partition("..")
         return {column: (_end(low), _end(high)) if dots else wanted}
-    return inputs.read(subject, where)
+    return data.several(subject, where)[0]
 
 
 def _end(text: str) -> float | None:

@@ -45,16 +45,19 @@ def look(
     from pellucid.look import look as looked
     from pellucid.models.sources import load
 
+    named = [name for one in layers or [] for part in one.split(",") if (name := part.strip())]
     places = [writing.check(path) for path in out or []]
     with output.progress("loading the model", no_progress, lang):
         subject = load(model, trust=trust, device=device)
     raw = inputs.read(subject, input, row=row, column=column)
     with output.progress("looking", no_progress, lang) as report:
-        seen = looked(subject, raw, layers or "stages", rank=rank, target=target, budget=budget, chunk=chunk,
+        seen = looked(subject, raw, named or "stages", rank=rank, target=target, budget=budget, chunk=chunk,
                       progress=report)
     made = {"model": model, "inputs": seen.inputs, "layers": [
         {"name": s.name, "kind": s.kind, "shape": list(s.shape), "channels": list(s.order[:top]), **s.profile}
-        for s in seen.values()], "attention": {
+        for s in seen.values()], "findings": [
+            {"code": f.code, "layer": f.layer, "channels": list(f.channels), "reason": f.reason, "do": f.do}
+            for f in seen.findings], "attention": {
             name: {"heads": value.shape[-3], "queries": value.shape[-2], "keys": value.shape[-1],
                    "agrees": seen.agreed.get(name)} for name, value in seen.attention.items()}}
     for place in places:

@@ -30,6 +30,10 @@ DEAD, LINEAR, STUCK = 0.2, 0.9, 0.5
 they stick at the ends of the range: some are common in healthy models (up to a tenth of the units of small rectified
 networks after training; most channels of a rectifier behind a residual sum are never cut), and are only counted."""
 
+SEEN, CHANCE = 0.1, 0.5
+"""Nothing is said of silent channels before each is known to change for no larger share of inputs than the first (95 %,
+from 29 inputs on), nor where more than the second share of them would fire if as many inputs came again."""
+
 FROZEN = 1 / 3
 """Where so many channels are always on for each that is dead, inputs do not differ enough to tell: behind a pooling of
 an untrained model, say, the weights alone decide which units fire, and no inputs like these make others do so."""
@@ -209,9 +213,11 @@ def faults(layers: Mapping[str, Looked], found: Mapping[str, Channels]) -> list[
     twins = discoveries(torch.tensor([c.alike for c in told], dtype=torch.float64), LEVEL).tolist() if len(p) else []
     for c, real, copied in zip(told, sure, twins, strict=True):
         last = layers[c.name].last
-        if real and len(c.dead) >= max(DEAD * c.count, 1) and not last and len(c.always) < FROZEN * len(c.dead):
+        more = awaited(c)
+        told_of = c.unseen <= SEEN and more <= CHANCE * len(c.dead) and len(c.always) < FROZEN * len(c.dead)
+        if real and told_of and len(c.dead) >= max(DEAD * c.count, 1) and not last:
             out.append(_fact("channels.dead", c, c.dead, unseen=f"{c.unseen:.1%}",
-                             expected=f"{c.chance * c.count:.1g}"))
+                             expected=f"{c.chance * c.count:.1g}", more=f"{more:.0f}"))
         if len(c.nearly) >= RARE * c.count and c.inputs * c.places >= 3 / NEARLY and not last:
             out.append(_fact("channels.nearly_dead", c, c.nearly))
         if layers[c.name].rectifier and len(c.always) > LINEAR * c.count and c.inputs * c.places >= 20:
@@ -226,6 +232,18 @@ def faults(layers: Mapping[str, Looked], found: Mapping[str, Channels]) -> list[
             out.append(_fact("layer.saturated", c, c.saturated))
     out = _first(out, told)
     return out + _unnormalised(layers, found, told, {f[2] for f in out if f[0] == "layer.saturated"}) + _blurred(told)
+
+
+def awaited(c: Channels) -> float:
+    """About how many silent channels would fire if as many inputs came again: those that fired for one input only.
+
+    A channel that fires for a share q of n inputs is silent first and fires then with (1 − q)^n (1 − (1 − q)^n), which
+    is less than the n q (1 − q)^(n − 1) with which it fires once (Good and Toulmin, doi:10.1093/biomet/43.1-2.45, their
+    first term): whatever the shares are, no more are to be expected. Never fewer than channels like the others.
+    """
+    dead = set(c.dead)
+    once = sum(v == 1 and k not in dead for k, v in enumerate(c.fired.tolist()))
+    return max(float(once), c.chance * c.count)
 
 
 def _first(out: list[Fact], told: Sequence[Channels]) -> list[Fact]:

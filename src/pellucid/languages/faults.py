@@ -9,13 +9,16 @@ from pellucid.languages.choice import chosen
 FAULTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "channels.dead": (
         ("{n} of {of} channels of {layer} ({share}) said the same for all {inputs} inputs; were they like the others, "
-         "about {expected} would, and each changes for at most {unseen} of inputs (95 %)",
+         "about {expected} would; each changes for at most {unseen} of inputs (95 %), and as many inputs again would "
+         "make about {more} of them fire",
          "{layer} 的 {of} 个通道中有 {n} 个（{share}）对全部 {inputs} 个输入取值不变；"
          "若与其他通道相同，偶然情况下应约为 {expected} 个；"
-         "它们对输入有反应的比例不超过 {unseen}（95%）"),
+         "它们对输入有反应的比例不超过 {unseen}（95%），"
+         "再给同样多的输入，其中约 {more} 个会有反应"),
         ("usually a learning rate that was too high, or large negative biases: lower it or warm it up, initialise "
-         "the layer anew, use an activation that cannot die; or remove these channels",
-         "常见原因是学习率过高或偏置过负：降低或预热学习率、重新初始化该层、改用不会失活的激活函数，或移除这些通道")),
+         "the layer anew, use an activation that cannot die; or remove those that more inputs leave silent",
+         "常见原因是学习率过高或偏置过负：降低或预热学习率、重新初始化该层、改用不会失活的激活函数，"
+         "或移除在更多输入下仍无反应的通道")),
     "channels.nearly_dead": (
         ("{n} of {of} channels of {layer} ({share}) are active in less than 0.1 % of places",
          "{layer} 的 {of} 个通道中有 {n} 个（{share}）在不足 0.1% 的位置激活"),
@@ -63,8 +66,8 @@ FAULTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("usually weights that training has ruined, a division by zero, the logarithm or root of what is not above "
          "zero, or half precision that overflows: look for NaN in this layer's weights and go back to a checkpoint "
          "without, keep divisors and arguments above zero, or compute the layer in float32",
-         "常见原因是训练已损坏权重、除以零、对非正数取对数或开方，或半精度溢出：检查该层权重是否含 NaN 并回到不含的检查点、"
-         "使除数和自变量大于零，或以 float32 计算该层")),
+         "常见原因是训练已损坏权重、除以零、对非正数取对数或开方，或半精度溢出："
+         "检查该层权重是否含 NaN 并回到不含的检查点、使除数和自变量大于零，或以 float32 计算该层")),
     "heads.same": (
         ("the heads {list} look at the same tokens: their patterns correlate by {least} or more",
          "注意力头 {list} 关注相同的词元：其模式的相关系数不低于 {least}"),

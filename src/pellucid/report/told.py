@@ -59,9 +59,8 @@ def entry(item: Drawn, id: str, svg: str, lang: str) -> Entry:
 
 def verdict_of(item: Any) -> Verdict | None:
     """The verdict, or the findings as one; None for what is shown and not judged."""
-    verdict = getattr(item, "verdict", None)
-    if verdict is not None:
-        return verdict
+    if hasattr(item, "verdict"):
+        return item.verdict
     found = getattr(item, "findings", None)
     if found is None and isinstance(item, Mapping):
         found = tuple(f for one in item.values() for f in getattr(one, "findings", ())) or None

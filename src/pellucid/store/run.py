@@ -170,7 +170,6 @@ def _lines(file: Path) -> Iterable[tuple[bytes, bool]]:
                 at += len(line)
                 yield line, at >= size
     except OSError:
-        place = file.parent if file.name == FILE else file
         raise FileError("file.missing", f"no readable run at {str(file)!r}", "a folder that watch() wrote",
                         "check the path") from None
 

@@ -7,7 +7,9 @@ import hashlib
 import numpy as np
 
 from pellucid.views import palette
-from pellucid.views.frame import SHAPES, THEMES, Sheet, compact, line, lines, sheet_style
+from pellucid.views.findings import found, sentences
+from pellucid.views.findings import text as findings_text
+from pellucid.views.frame import THEMES, Sheet, compact, line, lines, sheet_style
 from pellucid.views.heat import panel
 from pellucid.views.look import table
 from pellucid.views.png import data_uri
@@ -16,7 +18,6 @@ from pellucid.views.words import say
 from pellucid.views.writing import clip, columns, number, visible, wrap
 from pellucid.words.activity import Activity, Channels
 from pellucid.words.errors import OptionError
-from pellucid.words.explanation import Finding
 
 TALL = 14.0
 """Pixels of a layer's strip."""
@@ -49,29 +50,6 @@ def draw(activity: Activity, *, lang: str = "en", width: float = 720, theme: str
         viewBox=f"0 0 {sheet.width:g} {height}").markup()
 
 
-def found(findings: tuple[Finding, ...], sheet: Sheet, y: float) -> tuple[list[Element], float]:
-    """Each finding with its sign, and what to do; that there is none where there is none."""
-    x, nodes = sheet.margin, list[Element]()
-    told = [(f.level, *s) for f, s in zip(findings, sentences(findings, sheet.lang), strict=False)]
-    for level, said, do in told or [("pass", sheet.say("no faults"), "")]:
-        nodes.append(el("path", d=SHAPES[level], transform=f"translate({x:g} {y - 5:g}) scale(.9)",
-                        class_=f"icon {level}"))
-        made, y = lines(said, x + 26, y + 8, 13, sheet.inner - 26)
-        nodes += made
-        if do:
-            made, y = lines(sheet.say("do", do=do), x + 26, y - 1, 12, sheet.inner - 26, "soft")
-            nodes += made
-        y += 5
-    return nodes, y
-
-
-def sentences(findings: tuple[Finding, ...], lang: str) -> list[tuple[str, str]]:
-    """Each finding in the language, with what to do; that there is none where there is none."""
-    if not findings:
-        return [(say(lang, "no faults"), "")]
-    return [(visible(said, 900), visible(do, 600)) for said, do in (f.told(lang) for f in findings)]
-
-
 def _strip(c: Channels, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     """A layer's channels in a row, as dark as the share of inputs that they fire for; dead ones stay blank."""
     x = sheet.margin
@@ -88,7 +66,8 @@ def _strip(c: Channels, sheet: Sheet, y: float) -> tuple[list[Element], float]:
 def counts(c: Channels, lang: str) -> str:
     """What is out of the ordinary, in numbers."""
     told = [("dead", len(c.dead)), ("nearly dead", len(c.nearly)), ("always on", len(c.always)),
-            ("duplicated", sum(len(g) - 1 for g in c.duplicated)), ("saturated", len(c.saturated))]
+            ("duplicated", sum(len(g) - 1 for g in c.duplicated)), ("saturated", len(c.saturated)),
+            ("not finite", len(c.not_finite))]
     some = [say(lang, f"channels {name}", n=n) for name, n in told if n]
     return say(lang, "joint").join([say(lang, "channels of", n=c.count), *some])
 
@@ -97,14 +76,14 @@ def text(activity: Activity, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: findings, and a table of counts."""
     if not 24 <= width <= 1000:
         raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
-    out = wrap(say(lang, "active", model=activity.model) + "  " + say(lang, "looked at", n=activity.inputs), width,
-               columns)
-    for said, do in sentences(activity.findings, lang):
-        out += ["", *wrap(said, width, columns), *(wrap(say(lang, "do", do=do), width, columns) if do else [])]
+    about = say(lang, "looked at one" if activity.inputs == 1 else "looked at", n=activity.inputs)
+    out = wrap(say(lang, "active", model=activity.model) + say(lang, "joint") + about, width, columns)
+    out += findings_text(activity.findings, lang, width)
     heads = [say(lang, "layer"), say(lang, "count"), *(say(lang, f"short {k}") for k in (
-        "dead", "nearly", "always", "double", "saturated", "spread"))]
+        "dead", "nearly", "always", "double", "saturated", "not_finite", "spread"))]
     rows = [[visible(c.name, 60), str(c.count), *(str(n) if n else "" for n in (
-        len(c.dead), len(c.nearly), len(c.always), sum(len(g) - 1 for g in c.duplicated), len(c.saturated))),
+        len(c.dead), len(c.nearly), len(c.always), sum(len(g) - 1 for g in c.duplicated), len(c.saturated),
+        len(c.not_finite))),
         number(c.scale)] for c in activity.values()]
     out += ["", *table([heads, *rows], width)]
     for at, finding in activity.failed.items():

@@ -11,7 +11,7 @@ from pellucid.views.heat import Array, panel
 from pellucid.views.scale import scale_of
 from pellucid.views.svg import Element, el
 from pellucid.views.words import method_name, say
-from pellucid.views.writing import clip, columns, em, number, visible, wrap
+from pellucid.views.writing import clip, columns, em, minus, number, visible, wrap
 from pellucid.words.explanation import Explanation, Finding
 from pellucid.words.look import Look
 
@@ -41,7 +41,7 @@ def _layer(look: Look, name: str, found: Array, sheet: Sheet, y: float, example:
     """One layer's heads, over the picture where a class token looked over one, and as matrices."""
     x, heads = sheet.margin, found if found.ndim == 3 else found.mean(0)
     agreed = look.agreed.get(name) if example == 0 else None
-    told = sheet.say("agrees", r=f"{agreed:+.2f}") if agreed is not None else ""
+    told = sheet.say("agrees", r=minus(f"{agreed:+.2f}")) if agreed is not None else ""
     nodes = [line(visible(name, 80), x, y + 12, 13, "strong"),
              line(told, x + sheet.inner, y + 12, 11.5, "soft tab", text_anchor="end")]
     y += 20
@@ -147,7 +147,7 @@ def text(look: Look, lang: str, width: int) -> list[str]:
         agreed = look.agreed.get(name)
         bits, reach = (", ".join(number(v, 2) for v in f(name).tolist()) for f in (look.entropy, look.distance))
         told = [say(lang, "bits", list=bits), say(lang, "reach", list=reach, unit=_unit(look, lang)),
-                *([say(lang, "agrees", r=f"{agreed:+.2f}")] if agreed is not None else [])]
+                *([say(lang, "agrees", r=minus(f"{agreed:+.2f}"))] if agreed is not None else [])]
         out += wrap(visible(name, 80) + say(lang, "colon") + say(lang, "semicolon").join(told), width, columns)
     for name, e in look.beside.items():
         strongest = story.listed(story.strongest(e, 5, lang), lang, story.unsigned(e))

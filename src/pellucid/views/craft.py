@@ -35,6 +35,9 @@ def draw(craft: Craft, *, lang: str = "en", width: float = 720, top: int = 12, t
     for part in craft.parts[:top]:
         made, y = _part(craft, part, sheet, y + 8)
         nodes += made
+    if len(craft.grid) == 2 and craft.parts:
+        made, y = lines(sheet.say("part scale"), x, y + 14, 11.5, sheet.inner, "soft")
+        nodes += made
     made, y = remarks(craft.findings, sheet, y)
     told = " ".join(_figures(p, lang) + "." for p in craft.parts[:top])
     return card([*nodes, *made], y, sheet, theme, title, told)
@@ -55,7 +58,9 @@ def _part(craft: Craft, part: Part, sheet: Sheet, y: float) -> tuple[list[Elemen
                            max(picture.shape[:2]) < DRAWN))
     if len(craft.grid) == 2:
         where = craft.where(part.number - 1).double().numpy()
-        made, _ = tiles([Tile(where, sheet.say("input"))], float(craft.maps[0].max()) or 1.0,
+        # A part is told from its own places, not from how much more there is of another one.
+        most = float(where.max())
+        made, _ = tiles([Tile(where, sheet.say("input"), number(most, 2))], most or 1.0,
                         x + len(pictures) * (TILE + gap), y - 4, TILE, least=TILE)
         nodes += made
     return nodes, y + (TILE + 18 if pictures or len(craft.grid) == 2 else 0)
@@ -74,7 +79,7 @@ def _figures(part: Part, lang: str) -> str:
 
 def _between(value: float, error: float) -> str:
     """A value and its error to the error's first digit, its second where the first is a one."""
-    if not 1e-4 < error < 1e4:
+    if not 1e-6 < error < 1e4:
         return f"{number(value)} ± {number(error, 1)}"
     digits = max(0, -math.floor(math.log10(error)) + (f"{error:e}"[0] == "1"))
     return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")

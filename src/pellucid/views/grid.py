@@ -85,7 +85,9 @@ def shrunk(values: Array) -> Array:
         return values
     rows, columns = (s // step * step for s in values.shape)
     cut = values[:rows, :columns].reshape(rows // step, step, columns // step, step)
-    return np.nanmean(cut, (1, 3))
+    known = np.isfinite(cut)
+    return np.divide(np.where(known, cut, 0.0).sum((1, 3)), known.sum((1, 3)), where=known.any((1, 3)),
+                     out=np.full((rows // step, columns // step), np.nan))
 
 
 def scale_bar(limit: float, x: float, y: float, width: float, prefix: str, *, least: float | None = None

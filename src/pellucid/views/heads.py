@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 
 from pellucid.views import matrix
-from pellucid.views.activity import found, sentences
-from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
+from pellucid.views.findings import found, sentences
+from pellucid.views.findings import text as findings_text
+from pellucid.views.frame import THEMES, Sheet, axis, line, lines, sheet_style
 from pellucid.views.grid import Tile, tiles
 from pellucid.views.look import table
+from pellucid.views.scale import ticks
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
-from pellucid.views.writing import columns, number, visible, wrap
+from pellucid.views.writing import columns, minus, number, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.heads import Heads
 
@@ -78,8 +80,13 @@ def _bars(heads: Heads, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     def at(v: float) -> float:
         return x + label + (v - least) * room
 
-    nodes = [line(sheet.say(f"importance {name}"), x, y + 10, 13, "strong")]
-    y += 20
+    nodes, y = lines(sheet.say(f"importance {name}"), x, y + 10, 13, sheet.inner, "strong")
+    y -= 8
+    marks, long = ticks(least, most, max(3, int((sheet.inner - label) / 62))), one * len(heads.names)
+    if len(heads.names) > CELLS:  # too many rows to see what stands below them
+        nodes += [line(number(t), at(t), y + 11, 11, "soft tab", text_anchor="middle") for t in marks]
+        y += 17
+    nodes += axis(marks, at, y, long)
     for k, (layer, head) in enumerate(heads.names):
         start, end = sorted((at(0.0), at(values[k])))
         group = el("g", el("title", f"{layer}[{head}]: {number(values[k])}"), data_head=f"{values[k]:.4g}")
@@ -89,7 +96,7 @@ def _bars(heads: Heads, sheet: Sheet, y: float) -> tuple[list[Element], float]:
             group.add(el("path", d=f"M{at(low[k]):.1f} {y + one / 2:.1f}H{at(high[k]):.1f}", class_="whisker"))
         nodes += [line(_short(layer, head), x, y + 11, 11, "soft"), group]
         y += one
-    return nodes, y + 4
+    return nodes, y + 24
 
 
 def _alike(heads: Heads, sheet: Sheet, y: float) -> tuple[list[Element], float]:
@@ -122,14 +129,13 @@ def text(heads: Heads, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: findings, and a row per head."""
     if not 24 <= width <= 1000:
         raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
-    out = wrap(say(lang, "heads", model=heads.model) + "  " + _about(heads, lang), width, columns)
-    for said, do in sentences(heads.findings, lang):
-        out += ["", *wrap(said, width, columns), *(wrap(say(lang, "do", do=do), width, columns) if do else [])]
+    out = wrap(say(lang, "heads", model=heads.model) + say(lang, "joint") + _about(heads, lang), width, columns)
+    out += findings_text(heads.findings, lang, width)
     kinds = [k for k in SHOWN if k in heads.importance]
     rows = [[say(lang, "head name"), *(say(lang, f"short {k}") for k in kinds), say(lang, "short entropy"),
              say(lang, "short distance")]]
     for k, (layer, head) in enumerate(heads.names):
-        told = [f"{v:+.1%}" if kind in SHARES else number(v) for kind in kinds
+        told = [minus(f"{v:+.1%}") if kind in SHARES else number(v) for kind in kinds
                 if (v := float(heads.importance[kind].values[k])) is not None]
         rows.append([_short(layer, head), *told, *("" if a is None else number(float(a.values[k]), 2)
                                                    for a in (heads.entropy, heads.distance))])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from pellucid.views import attention
+from pellucid.views.findings import found
+from pellucid.views.findings import text as findings_text
 from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
 from pellucid.views.grid import Tile, scale_bar, strip, tiles
 from pellucid.views.heat import Array, panel, picture_of
@@ -15,10 +17,10 @@ from pellucid.views.writing import columns, number, pad, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.look import Look, Seen
 
-TOLD = ("mean", "spread", "sparsity", "dead", "saturated", "rank", "fine")
+TOLD = ("mean", "spread", "sparsity", "dead", "not_finite", "saturated", "rank", "fine")
 """Figures of a layer that are shown, where it has them."""
 
-SHARES = {"sparsity", "dead", "saturated", "fine"}
+SHARES = {"sparsity", "dead", "saturated", "fine", "not_finite"}
 
 
 def draw(look: Look, *, lang: str = "en", width: float = 720, top: int = 12, example: int = 0, theme: str = "auto",
@@ -37,6 +39,9 @@ def draw(look: Look, *, lang: str = "en", width: float = 720, top: int = 12, exa
     prefix = id or "k" + hashlib.sha256(repr((look, lang, width, example)).encode()).hexdigest()[:10]
     sheet = Sheet(float(width), lang, prefix, top)
     nodes, y = _head(look, sheet, example)
+    if look.findings:
+        made, y = found(look.findings, sheet, y + 12)
+        nodes += made
     for k, seen in enumerate(look.values()):
         made, y = _layer(seen, sheet, y + 14, example, f"{prefix}-{k}")
         nodes += made
@@ -109,7 +114,8 @@ def figures(seen: Seen, lang: str) -> str:
 
 
 def _spoken(look: Look, lang: str) -> list[str]:
-    said = [f"{s.name}{say(lang, 'colon')}{figures(s, lang)}{say(lang, 'stop').strip()}" for s in look.values()]
+    said = [told for f in look.findings for told in f.told(lang) if told]
+    said += [f"{s.name}{say(lang, 'colon')}{figures(s, lang)}{say(lang, 'stop').strip()}" for s in look.values()]
     return [*said, *([say(lang, "attention alone")] if look.attentions else [])]
 
 
@@ -117,7 +123,8 @@ def text(look: Look, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: a table of figures, and of each head where it looked."""
     if not 24 <= width <= 1000:
         raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
-    out = [*wrap(say(lang, "looked", model=look.model) + "  " + _inputs(look, lang), width, columns)]
+    out = [*wrap(say(lang, "looked", model=look.model) + say(lang, "joint") + _inputs(look, lang), width, columns)]
+    out += findings_text(look.findings, lang, width) if look.findings else []
     rows = [_row(s) for s in look.values()]
     if rows:
         heads = [say(lang, "layer"), say(lang, "shape"), *(say(lang, f"short {k}") for k in TOLD)]

@@ -10,7 +10,7 @@ from torch import Tensor
 from pellucid.numbers.activity import FIGURES
 from pellucid.views import story
 from pellucid.views.words import method_name, metric_name, say
-from pellucid.words.activity import Activity
+from pellucid.words.activity import Activity, Fault
 from pellucid.words.comparison import Comparison, Cost
 from pellucid.words.concepts import Concepts
 from pellucid.words.craft import Craft
@@ -135,10 +135,11 @@ def _look(look: Look, lang: str | None) -> Iterable[Table]:
     """Layers' profiles, channels' figures, heads of attention, and the input's tokens by what follows attention."""
     if look.seen:
         told = ("mean", "spread", "least", "most", "sparsity|share", "dead|share", "saturated|share", "rank",
-                "rank_over_inputs", "fine|share")
+                "rank_over_inputs", "fine|share", "not_finite|share")
         yield _table(lang, "layers", say(lang, "looked", model=look.model), ("layer", "kind", "shape", *told), (
             (s.name, s.kind, "x".join(map(str, s.shape)),
-             *(s.profile.get(k.partition("|")[0].replace("_", " ")) for k in told)) for s in look.values()))
+             *(s.profile.get("rank over inputs" if k == "rank_over_inputs" else k.partition("|")[0]) for k in told))
+            for s in look.values()))
         if any(s.channels is not None for s in look.values()):
             figures = tuple(f"{f}|share" if f in ("active", "zero", "end") else f for f in FIGURES)
             yield _table(lang, "channels", say(lang, "table channels"), ("layer", "channel", *figures), (
@@ -151,6 +152,7 @@ def _look(look: Look, lang: str | None) -> Iterable[Table]:
                 (name, k, bits, far, look.agreed.get(name)) for name in look.attention
                 for k, (bits, far) in enumerate(zip(_numbers(look.entropy(name)), _numbers(look.distance(name)),
                                                     strict=True))))
+    yield from _faults(lang, look.findings)
     for name, e in look.beside.items():
         yield _table(lang, name, method_name(name, lang), ("name", "value"), zip(e.names, _numbers(e.values),
                                                                                strict=True))
@@ -179,17 +181,22 @@ def _heads(h: Heads, lang: str | None) -> Iterable[Table]:
     yield from _findings(lang, h.findings)
 
 
+def _faults(lang: str | None, findings: Sequence[Fault]) -> Iterable[Table]:
+    """What is wrong inside the model, with the layer and its channels; none where nothing is."""
+    if findings:
+        yield _table(lang, "findings", say(lang, "table findings"), ("code", "level", "layer", "channels", "reason",
+                                                                     "do"), (
+            (f.code, f.level, f.layer, " ".join(map(str, f.channels)), *f.told(lang)) for f in findings))
+
+
 def _activity(a: Activity, lang: str | None) -> Iterable[Table]:
     """Counts by layer, findings, and every channel's share of inputs and places."""
     yield _table(lang, "layers", say(lang, "active", model=a.model), (
         "layer", "kind", "channels|count", "dead|count", "nearly|count", "always|count", "duplicated|count",
-        "saturated|count", "unseen|share", "p|share", "scale", "offset", "fine|share"), (
+        "saturated|count", "not_finite|count", "unseen|share", "p|share", "scale", "offset", "fine|share"), (
             (c.name, c.kind, c.count, len(c.dead), len(c.nearly), len(c.always), sum(len(g) - 1 for g in c.duplicated),
-             len(c.saturated), c.unseen, c.p, c.scale, c.offset, c.fine) for c in a.values()))
-    if a.findings:
-        yield _table(lang, "findings", say(lang, "table findings"), ("code", "level", "layer", "channels", "reason",
-                                                                     "do"), (
-            (f.code, f.level, f.layer, " ".join(map(str, f.channels)), *f.told(lang)) for f in a.findings))
+             len(c.saturated), len(c.not_finite), c.unseen, c.p, c.scale, c.offset, c.fine) for c in a.values()))
+    yield from _faults(lang, a.findings)
     yield _table(lang, "channels", say(lang, "table channels"), ("layer", "channel", "fired|share", "active|share"), (
         (c.name, k, fired / max(c.inputs, 1), active) for c in a.values()
         for k, (fired, active) in enumerate(zip(_numbers(c.fired), _numbers(c.active), strict=True))))

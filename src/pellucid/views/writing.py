@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from pellucid.languages.marks import HIDDEN, STACK, isolate, mark, right_to_left, visible
 
-__all__ = ["HIDDEN", "SLACK", "STACK", "clip", "columns", "em", "isolate", "mark", "number", "pad", "right_to_left",
-           "signed", "visible", "wrap"]
+__all__ = ["HIDDEN", "SLACK", "STACK", "clip", "columns", "em", "isolate", "mark", "minus", "number", "pad",
+           "right_to_left", "signed", "visible", "wrap"]
 
 # Advance widths of Helvetica in thousandths of an em, space to tilde: near enough to any sans serif face.
 _LATIN = (
@@ -113,6 +113,12 @@ def number(value: float | None, digits: int = 3) -> str:
         mantissa, power = text.split("e")
         text = f"{value:.0f}" if 0 <= int(power) < 5 else f"{mantissa}e{int(power)}"
     return "0" if text in ("-0", "0") else text.replace("-", "−")
+
+
+def minus(text: str) -> str:
+    """A number that is written already, with a true minus sign, and none before a zero."""
+    zero = text.startswith("-") and not any(c in "123456789" for c in text)
+    return text[1:] if zero else text.replace("-", "−")
 
 
 def signed(value: float, digits: int = 3) -> str:

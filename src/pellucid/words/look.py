@@ -12,7 +12,7 @@ from torch import Tensor
 from pellucid.numbers.heads import Reach
 from pellucid.words.activity import Fault
 from pellucid.words.draw import Drawn
-from pellucid.words.explanation import Evidence, Explanation, Finding, Shown
+from pellucid.words.explanation import Evidence, Explanation, Finding, Shown, Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,11 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
     evidence: Evidence = field(default_factory=Evidence)
     failed: Mapping[int, Finding] = field(default_factory=dict[int, Finding])
     findings: tuple[Fault, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The findings as reasons; None where there are none: a look shows, and does not judge."""
+        return Verdict(self.findings) if self.findings else None
 
     @property
     def attention(self) -> Mapping[str, Tensor]:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "batch.unclear": (
+        ("a batch of {0} tensors of shapes {1}", "由 {0} 个张量组成的批次，形状为 {1}"),
+        ("give the inputs alone: (inputs for inputs, *_ in loader)", "只给出输入：(inputs for inputs, *_ in loader)"),
+        ("inputs, (inputs, labels) with a label for each input, or a mapping with labels in it",
+         "输入、(输入, 标签) 且每个输入一个标签，或含有 labels 的映射"),
+    ),
     "labels.count": (
         ("give a label to each", "为每个输入给出标签"),
         ("give as many labels as inputs", "标签数与输入数相同"),

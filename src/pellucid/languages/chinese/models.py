@@ -177,6 +177,8 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("a forward that runs on this input", "在此输入上能运行的前向计算"),
         ("see the cause below; check shapes, dtype and device of the input",
          "原因见下；检查输入的形状、数值类型和设备"),
+        ("see the cause below; check shapes, dtype and device of the input; if all of it is one input, add a batch "
+         "axis: x[None]", "原因见下；检查输入的形状、数值类型和设备；若整体是一个输入，请加上批次轴：x[None]"),
         ("{0} in the model's forward", "模型的前向计算中出现 {0}"),
     ),
     "model.mutated": (

@@ -24,6 +24,8 @@ CONCEPTS: dict[str, tuple[str, str]] = {
     "part": ("Part {n}", "部分 {n}"),
     "part importance": ("importance {value}", "重要性 {value}"),
     "part effect": ("effect on the score {value}", "对得分的影响 {value}"),
+    "part scale": ("Each map is on a scale of its own: the number below it is the most of the part in the first "
+                   "input, in full colour.", "每张图各有尺度：其下的数字是该部分在首个输入中的最大量，以最深色显示。"),
     "part same": ("found again {value}", "重现 {value}"),
     "excites": ("What excites {target}", "什么激发 {target}"),
     "excited": ("{value} after {steps} steps", "{steps} 步后为 {value}"),

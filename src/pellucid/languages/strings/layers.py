@@ -16,7 +16,8 @@ LAYERS: dict[str, tuple[str, str]] = {
     "layer fine": ("{value} in fine detail", "{value} 在细节中"),
     "short mean": ("mean", "均值"), "short spread": ("spread", "离散度"), "short sparsity": ("zeros", "零"),
     "short dead": ("dead", "不变"), "short saturated": ("saturated", "饱和"), "short rank": ("rank", "秩"),
-    "short fine": ("fine", "细节"),
+    "short fine": ("fine", "细节"), "short not_finite": ("not finite", "非有限"),
+    "layer not_finite": ("{value} of channels not finite", "{value} 的通道取值非有限"),
     # heads and channels
     "active": ("What the channels of {model} do", "{model} 的通道活动"),
     "no faults": ("Nothing out of the ordinary was found", "未发现异常"),
@@ -25,6 +26,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "channels of": ("{n} channels", "{n} 个通道"), "channels dead": ("{n} dead", "{n} 个不变"),
     "channels nearly dead": ("{n} nearly dead", "{n} 个几乎不变"),
     "channels always on": ("{n} always on", "{n} 个恒激活"),
+    "channels not finite": ("{n} not finite", "{n} 个取值非有限"),
     "channels duplicated": ("{n} duplicated", "{n} 个重复"), "channels saturated": ("{n} saturated", "{n} 个饱和"),
     "count": ("channels", "通道"), "short nearly": ("nearly", "几乎不变"), "short always": ("always on", "恒激活"),
     "short double": ("double", "重复"),

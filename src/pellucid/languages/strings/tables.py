@@ -42,6 +42,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "table most": ("most", "最大值"),
     "table sparsity": ("share of zeros", "零的比例"),
     "table dead": ("dead", "不变"),
+    "table not_finite": ("not finite", "非有限"),
     "table saturated": ("saturated", "饱和"),
     "table rank_over_inputs": ("rank over inputs", "跨输入的秩"),
     "table fine": ("fine detail", "细节"),
