@@ -59,7 +59,8 @@ def _homed(env: dict[str, str], folders: pytest.TempPathFactory) -> dict[str, st
         place = Path(home, "settings", "@jupyterlab", f"{name}.jupyterlab-settings")
         place.parent.mkdir(parents=True)
         place.write_text(told)
-    return {**env, "JUPYTERLAB_SETTINGS_DIR": f"{home}/settings", "HOME": home, "JUPYTER_CONFIG_DIR": f"{home}/config", "JUPYTER_DATA_DIR": f"{home}/data",
+    return {**env, "HOME": home, "JUPYTERLAB_SETTINGS_DIR": f"{home}/settings",
+            "JUPYTER_CONFIG_DIR": f"{home}/config", "JUPYTER_DATA_DIR": f"{home}/data",
             "JUPYTER_RUNTIME_DIR": f"{home}/run", "IPYTHONDIR": f"{home}/ipython"}
 
 
@@ -156,7 +157,8 @@ def test_jupyterlab_shows_the_drawing_and_the_widget_tells_python(lab: tuple[str
     assert shown.startswith("2 selected, sum ")
     page.get_by_text("print(", exact=False).first.click()
     page.keyboard.press("Control+Enter")
-    page.locator(".jp-OutputArea-output pre", has_text=re.compile(r"python knows \[\d+, \d+\]")).wait_for(timeout=60_000)
+    answer = page.locator(".jp-OutputArea-output pre", has_text=re.compile(r"python knows \[\d+, \d+\]"))
+    answer.wait_for(timeout=60_000)
     at, total, true = re.search(r"python knows (\[.*?\]) (\S+) (\S+)", page.locator(
         ".jp-OutputArea-output pre").last.inner_text()).groups()
     assert len(at.split(",")) == 2

@@ -119,7 +119,10 @@ def projection(model: nn.Module, layer: str) -> nn.Linear:
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_head_is_zeros_in_its_slice_of_the_projection(kind: str, vision: bool) -> None:
     model, x = made(kind)
+    # in float64: in float32 processors differ by more than what is to be seen
+    x = x.double() if isinstance(x, Tensor) and x.is_floating_point() else x
     subject = model if isinstance(model, pellucid.Subject) else wrap(model)
+    subject.module.double()
     found = pellucid.heads(subject, x, compare=0, gradient=False)
     layer, of = found.names[-2][0], 4
     by_hand = copy.deepcopy(subject.module)
@@ -139,7 +142,7 @@ def test_without_a_head_is_zeros_in_its_slice_of_the_projection(kind: str, visio
         with pristine(subject.module):
             (score,), _ = run(subject.module, [ask()])
         one = {n: v[k : k + 1] for n, v in x.items()} if isinstance(x, dict) else x[k : k + 1]
-        assert float(score) == pytest.approx(float(output(by_hand, one)[0, 1]), rel=1e-6, abs=1e-6)
+        assert float(score) == pytest.approx(float(output(by_hand, one)[0, 1]), rel=1e-9, abs=1e-9)
         assert abs(float(score) - float(output(subject, one)[0, 1])) > 1e-5  # and it does something
     at = list(found.names).index((layer, 2))
     clean, without = output(subject, x).double(), output(by_hand, x).double()

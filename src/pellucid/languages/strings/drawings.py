@@ -72,7 +72,8 @@ DRAWINGS: dict[str, tuple[str, str]] = {
     "why each": ("Why, {n} times", "{n} 个为什么"),
     "more rows left": ("… and {n} more rows", "……另有 {n} 行"),
     "one scale": ("All share one scale of colours.", "全部共用同一颜色标尺。"),
-    "scale by method": ("Explanations by the same method share a scale of colours; across methods colours do not compare.",
+    "scale by method": ("Explanations by the same method share a scale of colours; across methods colours do not "
+                        "compare.",
                         "同一方法的解释共用颜色标尺；不同方法之间颜色不可比较。"),
     "contours": ("Lines at a quarter, half and three quarters of the scale; dashed below zero.",
                  "轮廓线位于标尺的四分之一、二分之一与四分之三处；负值为虚线。"),
