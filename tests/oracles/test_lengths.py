@@ -134,9 +134,12 @@ def test_trained_encoders_give_the_same_scores_alone_and_together(vision: bool) 
     texts = ["a truly good film", "not bad at all, I loved every minute of it", "what a waste of a long evening",
              "bad", "the plot was thin and the actors were bored", "fine, but not great"]
     model, tokenizer = minilm()
-    for subject in (pellucid.load("demo:reviews"), pellucid.wrap(model, tokenizer=tokenizer)):
+    # the larger in float64: in float32 processors round six layers by more than scores may differ
+    exact = {"values": 1e-8, "score": 1e-9}
+    for subject, close in ((pellucid.load("demo:reviews"), {}),
+                           (pellucid.wrap(model.double(), tokenizer=tokenizer), exact)):
         for method, options in (("saliency", {}), ("integrated_gradients", {"steps": 5}), ("occlusion", {})):
-            alike(subject, texts, method, True, **options)
+            alike(subject, texts, method, True, **close, **options)
 
 
 MINDING = ["lstm", "mean without mask", "maximum without mask", "weak mask", "gradient only"]

@@ -232,13 +232,16 @@ async def normalised_infidelity(
     told, drops, every = await pushed(case, shown, perturbation, samples, size, spread)
     if not bool(told.any()):
         raise degenerate("values that sum to zero over every subset", "try another method, layer or target")
-    n, (aa, ab, bb) = len(told), (told * told, told * drops, drops * drops)
-    a, b, d = float(aa.sum()), float(ab.sum()), float(bb.sum())
-    value = max(d - b * b / a, 0.0) / n
-    rest = (a - aa).clamp(min=1e-12 * a)
-    without = (d - bb - (b - ab).square() / rest).clamp(min=0) / (n - 1)
-    share = {"explained": 1 - value * n / d} if d else {}
-    return Measured(value, 0.0 if every else jackknife(without), details={"beta": b / a, **share})
+    n, norm = len(told), float(told @ told)
+    beta, drop = float(told @ drops) / norm, float(drops @ drops)
+    left = drops - beta * told
+    # Left out one at a time: what is left falls by that one's share, its own pull on β taken into account. Sums of
+    # squares are never subtracted from one another, so that an exact fit is exact.
+    pull = (1 - told.square() / norm).clamp(min=1e-12)
+    without = (left.square().sum() - left.square() / pull).clamp(min=0) / (n - 1)
+    value = float(left.square().mean())
+    share = {"explained": 1 - value * n / drop} if drop else {}
+    return Measured(value, 0.0 if every else jackknife(without), details={"beta": beta, **share})
 
 
 async def shaded(case: Case, shown: Attribution) -> tuple[float, float]:
