@@ -97,7 +97,7 @@ def test_one_code_says_one_thing_once() -> None:
 
 def test_methods_metrics_and_help_are_in_chinese() -> None:
     found = [m.summary for m in (*catalog.methods().values(), *catalog.metrics().values())
-             if m.run.__module__.startswith("pellucid.")]
+             if (m.run.__module__ or "").startswith("pellucid.")]
     found += [(fn.__doc__ or "").strip().partition("\n")[0] for fn in catalog.compositions().values()]
     assert len(found) > 60
     assert [s for s in found if not CHINESE.search(translated("summary", s, "zh"))] == []
