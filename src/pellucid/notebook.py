@@ -21,7 +21,7 @@ from pellucid.report.page import POLICY
 from pellucid.views import story
 from pellucid.views.frame import DARK, LIGHT, properties
 from pellucid.views.script import module
-from pellucid.views.svg import Markup, el, style
+from pellucid.views.svg import Markup, el, heading, style
 from pellucid.views.words import method_name, say
 from pellucid.views.writing import number, visible
 from pellucid.words.draw import Drawn
@@ -48,7 +48,9 @@ summary:focus-visible{{outline:2px solid var(--neg);outline-offset:2px}}
 .wide{{overflow:auto;max-height:320px}}
 h1{{font-size:20px;margin:6px 0 10px}}
 table{{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:6px 0}}
-th,td{{text-align:left;padding:3px 14px 3px 0;border-bottom:1px solid var(--rule);font-weight:400}}
+th,td{{text-align:left;padding:3px 14px 3px 0;border-bottom:1px solid var(--rule);font-weight:400;
+vertical-align:top;max-width:26ch;overflow-wrap:break-word}}
+td:last-child:not(.n){{min-width:26ch;max-width:60ch}}
 td.n{{text-align:right}}
 """
 
@@ -63,7 +65,7 @@ def shown(item: Any) -> dict[str, Any]:
         svg = item.svg()
         return {"text/html": framed(page(item, svg), *_size(svg), title=_title(svg)), "text/plain": item.text()}
     made = _subject(item) if isinstance(item, Subject) else _catalogue(item)
-    return {"text/html": framed(made, 760, 300, "Pellucid"), "text/plain": repr(item)}
+    return {"text/html": framed(made, 760, 420, "Pellucid"), "text/plain": repr(item)}
 
 
 def _document(title: str, *inside: Any) -> str:
@@ -90,16 +92,17 @@ def _subject(subject: Subject) -> str:
     table = Table("layers", subject.name, (Column("layer", say(lang, "table layer")), Column(
         "kind", say(lang, "table kind")), Column("parameters", say(lang, "model parameters"))), rows)
     body = el("tbody", *(el("tr", el("th", k, scope="row"), el("td", visible(v, 600))) for k, v in facts))
-    return _document(visible(subject.name, 200), el("table", body), _table(table, lang))
+    return _document(visible(subject.name, 200), el("table", body), _table(table, lang, say(lang, "table layers")))
 
 
 def _catalogue(known: Mapping[str, Any]) -> str:
     """Methods: what each does, and what it asks of a model."""
     lang = spoken()
-    rows = tuple((name, method_name(name, lang), translated("summary", m.summary, lang), m.card.asks, m.card.paper)
+    rows = tuple((name, method_name(name, lang), m.card.asks, translated("summary", m.summary, lang))
                  for name, m in known.items())
-    columns = tuple(Column(k, say(lang, f"table {k}")) for k in ("name", "title", "summary", "asks", "paper"))
-    return _document(say(lang, "catalogue", n=len(rows)), _table(Table("methods", "", columns, rows), lang))
+    columns = tuple(Column(k, say(lang, f"table {k}")) for k in ("name", "title", "asks", "summary"))
+    title = say(lang, "catalogue", n=len(rows))
+    return _document(title, _table(Table("methods", title, columns, rows), lang, say(lang, "table methods")))
 
 
 def page(item: Drawn, svg: str | None = None, lang: str | None = None) -> str:
@@ -129,19 +132,18 @@ def _size(svg: str) -> tuple[float, float]:
 
 
 def _title(svg: str) -> str:
-    found = re.search(r"<title[^>]*>(.*?)</title>", svg, re.DOTALL)
-    return found[1] if found else "Pellucid"
+    return heading(svg)[0] or "Pellucid"
 
 
-def _table(table: Table, lang: str) -> Any:
-    """The numbers, folded away: what a screen reader reads in place of colours."""
+def _table(table: Table, lang: str, summary: str = "") -> Any:
+    """The numbers, folded away: what a screen reader reads in place of colours; what has a `summary` is unfolded."""
     head = el("tr", *(el("th", c.title, scope="col") for c in table.columns))
     rows = [el("tr", *(_cell(v, k) for k, v in enumerate(row))) for row in table.rows[:ROWS]]
     more = len(table.rows) - ROWS
     rest = el("p", say(lang, "rows left", n=more)) if more > 0 else None
-    return el("details", el("summary", say(lang, "numbers as table", n=len(table.rows))),
+    return el("details", el("summary", summary or say(lang, "numbers as table", n=len(table.rows))),
               el("div", el("table", el("thead", head), el("tbody", *rows)), rest, class_="wide", tabindex="0",
-                 role="region", aria_label=visible(table.title, 300)))
+                 role="region", aria_label=visible(table.title, 300)), open="" if summary else None)
 
 
 def _cell(value: Cell, column: int) -> Any:
@@ -209,10 +211,13 @@ def _widget() -> type[Any]:
 
 @contextmanager
 def progress(what: str = "", lang: str | None = None) -> Iterator[Callable[[int, int], None]]:
-    """A counter of answered rows for `progress=`, shown in a notebook or a terminal, and gone when the work is done."""
+    """A counter of answered rows for `progress=`, shown in a notebook and gone when the work is done.
+
+    Elsewhere nothing is shown: the shell has a counter of its own.
+    """
     try:
         display = importlib.import_module("IPython.display")
-        here = importlib.import_module("IPython").get_ipython() is not None
+        here = hasattr(importlib.import_module("IPython").get_ipython(), "kernel")  # a terminal cannot take lines back
     except ImportError:
         display, here = None, False
     if display is None or not here:

@@ -24,6 +24,9 @@ CELLS = [
     "e = pellucid.explain(subject, pellucid.samples('tumours')[0], 'shapley_sampling', samples=60)\ne",
     "w = e.live()\nw",
     "subject",
+    "from pellucid import notebook\nseen = []\nwith notebook.progress('explaining') as told:\n"
+    "    pellucid.explain(subject, pellucid.samples('tumours')[:3], 'kernel_shap',\n"
+    "                     progress=lambda done, asked: (seen.append(done), told(done, asked)))\nprint(len(seen))",
     "catalog.methods()",
 ]
 
@@ -74,6 +77,14 @@ def test_outputs_hold_the_drawing_its_text_and_no_address(executed: Path) -> Non
             html = output.get("data", {}).get("text/html", "")
             assert "http://" not in html.replace("http://www.w3.org/2000/svg", "")
             assert "https://" not in html
+
+
+def test_progress_is_shown_while_work_goes_on_and_gone_at_its_end(executed: Path) -> None:
+    (cell,) = [c for c in nbformat.read(executed, 4).cells if "progress(" in c.source]
+    bars = [o for o in cell.outputs if o.output_type == "display_data"]
+    assert len(bars) == 1  # one place, brought up to date
+    assert bars[0].data["text/html"] == ""
+    assert int(next(o.text for o in cell.outputs if o.output_type == "stream")) > 1
 
 
 def test_a_notebook_that_became_a_page_is_live_offline(executed: Path, visit: Any) -> None:

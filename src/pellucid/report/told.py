@@ -5,9 +5,7 @@ Every record is asked for the same things by the same names; what only one kind 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from html import unescape
 from typing import Any
 
 from pellucid.languages.sentences import translated
@@ -15,6 +13,7 @@ from pellucid.report import judged, watched
 from pellucid.report.document import Block, Entry, Grid, Lines, Pairs, Run
 from pellucid.views import cost, story
 from pellucid.views.bars import told as with_error
+from pellucid.views.svg import heading
 from pellucid.views.words import Phrase, detail_name, method_name, say
 from pellucid.views.writing import isolate, number, signed, visible
 from pellucid.words.draw import Drawn
@@ -47,8 +46,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 
 def entry(item: Drawn, id: str, svg: str, lang: str) -> Entry:
     """What a report says of one record, whose drawing is `svg`; `id` is its own in the report."""
-    question, spoken = (unescape(found[1]) if (found := re.search(rf"<{tag}\b[^>]*>(.*?)</{tag}>", svg, re.DOTALL))
-                        else "" for tag in ("title", "desc"))
+    question, spoken = heading(svg)
     question = question or say(lang, f"kind {item.drawn}")
     verdict = verdict_of(item)
     sentence = story.sentence(item, lang) if isinstance(item, Explanation) else question

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pellucid.views.frame import SHAPES, Sheet, lines
 from pellucid.views.svg import Element, el
 from pellucid.views.words import say
@@ -11,9 +13,14 @@ from pellucid.words.explanation import Finding
 
 def found(findings: tuple[Finding, ...], sheet: Sheet, y: float) -> tuple[list[Element], float]:
     """Each finding with its sign, and what to do; that there is none where there is none."""
-    x, nodes = sheet.margin, list[Element]()
     told = [(f.level, *s) for f, s in zip(findings, sentences(findings, sheet.lang), strict=False)]
-    for level, said, do in told or [("pass", sheet.say("no faults"), "")]:
+    return signed(told or [("pass", sheet.say("no faults"), "")], sheet, y)
+
+
+def signed(told: Sequence[tuple[str, str, str]], sheet: Sheet, y: float) -> tuple[list[Element], float]:
+    """Levels with what was seen and what to do: the level's sign beside each."""
+    x, nodes = sheet.margin, list[Element]()
+    for level, said, do in told:
         nodes.append(el("path", d=SHAPES[level], transform=f"translate({x:g} {y - 5:g}) scale(.9)",
                         class_=f"icon {level}"))
         made, y = lines(said, x + 26, y + 8, 13, sheet.inner - 26)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 from pellucid.views.writing import visible
@@ -64,6 +65,13 @@ class Element:
 def el(tag: str, *children: Element | str | None, **attributes: Any) -> Element:
     """An element; an attribute that is None is left out."""
     return Element(tag, *children, **attributes)
+
+
+def heading(svg: str) -> tuple[str, str]:
+    """The title and the description of a finished drawing, as text; empty where it has none."""
+    found = [re.search(rf"<{tag}\b[^>]*>(.*?)</{tag}>", svg, re.DOTALL) for tag in ("title", "desc")]
+    title, told = (unescape(f[1]) if f else "" for f in found)
+    return title, told
 
 
 def style(sheet: str) -> Element:

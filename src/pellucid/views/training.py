@@ -9,7 +9,8 @@ import numpy as np
 
 from pellucid.languages.sentences import noted
 from pellucid.views.chart import Mark, Series, chart, sparkline
-from pellucid.views.frame import SHAPES, THEMES, Sheet, line, lines, sentence_end, sheet_style
+from pellucid.views.findings import signed
+from pellucid.views.frame import THEMES, Sheet, line, lines, sentence_end, sheet_style
 from pellucid.views.grid import Tile, scale_bar, tiles
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import method_name, say
@@ -104,18 +105,8 @@ def _head(training: Training, sheet: Sheet) -> tuple[list[Element], float]:
     x, y = sheet.margin, sheet.margin + 22
     nodes, y = lines(title(training, sheet.lang), x, y, 22, sheet.inner, "strong", 1.25, most=2)
     made, y = lines(_steps(training, sheet.lang), x, y - 2, 13, sheet.inner, "soft")
-    nodes += made
-    y += 4
-    for status, said, do in _told(training, sheet.lang):
-        nodes.append(el("path", d=SHAPES[status], transform=f"translate({x:g} {y - 5:g}) scale(.9)",
-                        class_=f"icon {status}"))
-        made, y = lines(said, x + 26, y + 8, 13, sheet.inner - 26)
-        nodes += made
-        if do:
-            made, y = lines(sheet.say("do", do=do), x + 26, y - 1, 12, sheet.inner - 26, "soft")
-            nodes += made
-        y += 5
-    return nodes, y
+    happened, y = signed(_told(training, sheet.lang), sheet, y + 4)
+    return [*nodes, *made, *happened], y
 
 
 def _charts(training: Training, sheet: Sheet, y: float) -> tuple[list[Element], float]:
