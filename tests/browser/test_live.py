@@ -252,3 +252,38 @@ def test_a_servers_page_without_inline_scripts_is_live_too(made: dict[str, Any],
     largest = float(made["bars"].values[made["bars"].values.abs().argmax()])
     assert number(said(seen).rpartition(": ")[2].split(" ±")[0]) == pytest.approx(largest, rel=6e-3)
     seen.quiet()
+
+
+def test_in_a_narrow_window_a_report_s_drawings_answer_as_well(made: dict[str, Any], visit: Any, tmp_path: Path
+                                                               ) -> None:
+    place = pellucid.report([made["map"], made["regions"], made["words"], made["bars"]], tmp_path / "narrow.html")
+    seen = visit(place.as_uri())
+    seen.page.set_viewport_size({"width": 375, "height": 800})
+    for entry, name in enumerate(("map", "regions", "words", "bars"), 1):
+        drawing = seen.page.locator(f"#e{entry} svg.small")
+        drawing.scroll_into_view_if_needed()
+        live = seen.page.locator(f"#e{entry} .pellucid-live").filter(has=seen.page.locator(".surface:visible"))
+        live.locator(".surface").focus()
+        seen.page.keyboard.press("ArrowRight")
+        told = live.locator("output").inner_text().rpartition(": ")[2].split(" ±")[0]
+        values = made[name].values.flatten()
+        first = values[values.abs().argmax()] if name == "bars" else values[0]  # bars stand in their order
+        assert number(told) == pytest.approx(float(first), rel=6e-3, abs=1e-9)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 375
+    seen.quiet()
+
+
+def test_what_is_kept_for_the_record_is_folded_and_is_printed(made: dict[str, Any], visit: Any, tmp_path: Path) -> None:
+    seen = visit(pellucid.report([made["map"], made["bars"]], tmp_path / "two.html").as_uri())
+    summary = seen.page.locator("#e1 summary")
+    digest = seen.page.locator("#e1").get_by_text("sha256:").first
+    assert not digest.is_visible()
+    summary.focus()
+    seen.page.keyboard.press("Enter")
+    assert digest.is_visible()
+    seen.page.keyboard.press("Enter")
+    seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert digest.is_visible()
+    alone = visit(pellucid.report(made["map"], tmp_path / "one.html").as_uri())
+    assert alone.page.locator("#e1").get_by_text("sha256:").first.is_visible()
+    seen.quiet()

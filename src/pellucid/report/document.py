@@ -39,10 +39,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Block:
-    """A part with a heading, below a drawing."""
+    """A part with a heading, below a drawing; `record` where it is kept for who repeats or audits it."""
 
     title: str
     parts: tuple[Lines | Pairs | Grid, ...]
+    record: bool = False
 
 
 @dataclass(frozen=True, eq=False)

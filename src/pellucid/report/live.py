@@ -19,6 +19,9 @@ const near = new IntersectionObserver((seen) => {
   }
 }, { rootMargin: "50%" });
 for (const svg of document.querySelectorAll("svg[data-kind]")) near.observe(svg.closest("article, figure, main, body"));
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details:not([open])")) folded.open = true;
+});
 """
 """What a page adds to the module, which only defines: a drawing comes to life when it is about to be seen, so that a
 page of a hundred opens at once."""

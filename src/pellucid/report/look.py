@@ -48,6 +48,10 @@ figure>svg.small{{display:none}}
 .facts>.broad{{column-span:all}}
 .facts p{{font-size:14.5px}}
 .facts table+p,.facts dl+p{{margin-top:10px;font-size:13px}}
+details{{margin:0 0 28px}}
+summary{{cursor:pointer;color:var(--soft);font-size:14.5px;padding:8px 0;border-top:1px solid var(--rule)}}
+summary:focus-visible{{outline:2px solid var(--neg);outline-offset:3px;border-radius:3px}}
+details[open]>summary{{margin-bottom:18px}}
 .side{{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px;align-items:start}}
 .side article{{margin:18px 0}}
 .side .facts{{columns:1}}
@@ -84,6 +88,8 @@ h2,h3,h4{{break-after:avoid}}
 article{{content-visibility:visible;break-inside:avoid-page;margin:28pt 0}}
 figure>svg.small{{display:none}}
 figure>svg.large{{display:block}}
+summary{{list-style:none}}
+details::details-content{{content-visibility:visible;block-size:auto}}
 *{{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 @page{{margin:18mm}}
 }}

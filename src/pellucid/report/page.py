@@ -23,7 +23,7 @@ __all__ = ["POLICY", "Part", "Section", "page", "report"]
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 WIDE, HALF, NARROW = 760, 520, 360
 
-_NUMBERS = re.compile(r' data-[\w-]+="[^"]*"')
+_NUMBERS = re.compile(r' data-(?:values|error)="[^"]*"')
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _NEUTRAL = "M9 0a9 9 0 1 0 .001 0z"
 
@@ -65,6 +65,7 @@ def report(items: Part | Iterable[Part], path: str | os.PathLike[str], *, title:
 def written(doc: Document) -> str:
     """A report as HTML."""
     lang, several, sheets = doc.lang, len(doc.parts) > 1, dict[str, None]()
+    shut = len(doc.entries) > 1
     main = el("main")
     if doc.entries:
         main.add(_hurry(doc))
@@ -73,8 +74,8 @@ def written(doc: Document) -> str:
     if several:
         main.add(_contents(doc))
     for i, part in enumerate(doc.parts):
-        main.add(_article(part, 2, lang, sheets, f"s{i + 1}") if isinstance(part, Entry)
-                 else _section(part, lang, sheets, f"s{i + 1}"))
+        main.add(_article(part, 2, lang, sheets, shut, f"s{i + 1}") if isinstance(part, Entry)
+                 else _section(part, lang, sheets, shut, f"s{i + 1}"))
     script, hashed = live.script()
     policy = POLICY + (f"; script-src '{hashed}'" if hashed else "")
     head = el("head", el("meta", charset="utf-8"), el("meta", http_equiv="Content-Security-Policy", content=policy),
@@ -119,18 +120,36 @@ def _contents(doc: Document) -> Element:
     return el("nav", el("h2", say(doc.lang, "contents")), made, aria_label=say(doc.lang, "contents"))
 
 
-def _section(group: Group, lang: str, sheets: dict[str, None], id: str) -> Element:
-    beside = el("div", *(_article(e, 3, lang, sheets) for e in group.entries), class_="side" if group.beside else None)
+def _section(group: Group, lang: str, sheets: dict[str, None], shut: bool, id: str) -> Element:
+    beside = el("div", *(_article(e, 3, lang, sheets, shut) for e in group.entries),
+                class_="side" if group.beside else None)
     return el("section", el("h2", group.title), *(el("p", text) for text in group.paragraphs), beside, id=id)
 
 
-def _article(entry: Entry, level: int, lang: str, sheets: dict[str, None], id: str | None = None) -> Element:
-    """One entry: the drawing for wide and for narrow windows, and the facts; their style goes to `sheets`."""
-    small = entry.item.svg(lang=lang, width=NARROW, id=f"{entry.id}-small")
+def _article(entry: Entry, level: int, lang: str, sheets: dict[str, None], shut: bool, id: str | None = None
+             ) -> Element:
+    """One entry: the drawing for wide and for narrow windows, and the facts; their style goes to `sheets`.
+
+    What is kept for the record is folded if `shut`: nobody reads it of a hundred, and it is printed all the same.
+    """
     figure = el("figure", _shared(entry.svg, entry.id, "large", sheets),
-                _shared(_NUMBERS.sub("", small), entry.id, "small", sheets))
+                _shared(_borrowing(entry, lang), entry.id, "small", sheets))
+    told, kept = ([b for b in entry.blocks if b.record is which] for which in (False, True))
+    record = el("details", el("summary", say(lang, "for the record", list=say(lang, "comma").join(
+        b.title for b in kept))), _facts(kept, level), open=None if shut else "") if kept else None
     return el("article", el("span", id=id) if id else None, el(f"h{level}", entry.question, class_="unseen"), figure,
-              el("div", *(_block(b, level + 1) for b in entry.blocks), class_="facts"), id=entry.id)
+              _facts(told, level), record, id=entry.id)
+
+
+def _borrowing(entry: Entry, lang: str) -> str:
+    """The drawing for narrow windows, which has the numbers of the other: written twice they would weigh most."""
+    svg = entry.item.svg(lang=lang, width=NARROW, id=f"{entry.id}-small")
+    first, end, rest = svg.partition(">")
+    return _NUMBERS.sub("", first).replace("<svg ", f'<svg data-like="{entry.id}-large" ', 1) + end + rest
+
+
+def _facts(blocks: Sequence[Block], level: int) -> Element:
+    return el("div", *(_block(b, level + 1) for b in blocks), class_="facts")
 
 
 def _shared(svg: str, id: str, kind: str, sheets: dict[str, None]) -> Markup:

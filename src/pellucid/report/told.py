@@ -123,7 +123,7 @@ def _blocks(item: Any, verdict: Verdict | None, lang: str) -> Iterable[Block]:
     yield from _evidence(item, lang)
     known = getattr(item, "provenance", None) or {k: v for k in ("model",) if (v := _reached(item, k, f"run.{k}"))}
     if known:
-        yield Block(say(lang, "provenance"), (pairs(known.items(), lang),))
+        yield Block(say(lang, "provenance"), (pairs(known.items(), lang),), record=True)
 
 
 def _verdict(verdict: Verdict, lang: str) -> Block:
@@ -199,11 +199,11 @@ def _recipe(item: Any, lang: str) -> Iterable[Block]:
     recipe = getattr(item, "recipe", None)
     if recipe is not None and len(recipe):
         replay = soft(say(lang, "replay" if recipe.replayable else "no replay"))
-        yield Block(say(lang, "recipe"), (pairs(recipe.items(), lang), replay))
+        yield Block(say(lang, "recipe"), (pairs(recipe.items(), lang), replay), record=True)
     elif item.drawn in SETTINGS:
         chosen = [(detail_name(name.rpartition(".")[2], lang), value) for name in SETTINGS[item.drawn]
                   if (value := _reached(item, name)) not in (None, "")]
-        yield Block(say(lang, "settings"), (pairs(chosen, lang),))
+        yield Block(say(lang, "settings"), (pairs(chosen, lang),), record=True)
 
 
 def _reached(item: Any, *names: str) -> Any:
@@ -227,7 +227,7 @@ def _evidence(item: Any, lang: str) -> Iterable[Block]:
         told += _alone(item, lang)
     for at, finding in getattr(item, "failed", {}).items():
         told.append((f"{say(lang, 'left out')} {at + 1}", reason(finding, lang)[0]))
-    yield Block(say(lang, "evidence"), (pairs(told, lang),))
+    yield Block(say(lang, "evidence"), (pairs(told, lang),), record=True)
 
 
 def _alone(e: Explanation, lang: str) -> list[tuple[str, Any]]:

@@ -20,6 +20,7 @@ REPORT: dict[str, tuple[str, str]] = {
     "standard error": ("Standard error", "标准误"), "low": ("from", "下限"), "high": ("to", "上限"),
     "details": ("Beside the values", "附加数据"),
     "recipe": ("Recipe", "配方"),
+    "for the record": ("For the record: {list}", "存档信息：{list}"),
     "replay": ("These options repeat the explanation.", "用这些选项可重现此解释。"),
     "no replay": ("Not every option could be written down: this cannot be repeated from the page alone.",
                   "并非所有选项都能写下：仅凭本页无法重现。"),

@@ -272,8 +272,29 @@ function enhance(root) {
   for (const svg of /** @type {NodeListOf<SVGSVGElement>} */ (root.querySelectorAll("svg[data-kind]"))) {
     if (LIVELY.has(svg)) continue;
     LIVELY.add(svg);
-    void new Live(svg).start().then(fitted);
+    lent(svg);
+    shown(svg, () => void new Live(svg).start().then(fitted));
   }
+}
+
+/** A drawing for narrow windows has the numbers of the one for wide windows. @param {SVGSVGElement} svg */
+function lent(svg) {
+  const like = document.getElementById(svg.getAttribute("data-like") ?? "");
+  if (!like) return;
+  for (const name of ["data-values", "data-error"]) {
+    const value = like.getAttribute(name);
+    if (value !== null) svg.setAttribute(name, value);
+  }
+}
+
+/** Acts when a drawing takes room for the first time. @param {SVGSVGElement} svg @param {() => void} act */
+function shown(svg, act) {
+  const watch = new ResizeObserver(() => {
+    if (!svg.getBoundingClientRect().width) return;
+    watch.disconnect();
+    act();
+  });
+  watch.observe(svg);
 }
 
 /** A page in a frame of a notebook makes the frame as tall as it is. */
