@@ -160,6 +160,9 @@ def test_a_drawing_for_print_needs_no_style_sheet(records: dict[str, Any], tmp_p
 
 @pytest.mark.parametrize(("target", "told"), [("seven", "% needs \\usepackage{graphicx}\n"),
                                               ("łódź ≥ 3 × “x”", "% needs \\usepackage{graphicx}\n"),
+                                              ("Đakovo ę", "{graphicx} and \\usepackage[T1]{fontenc}\n"),
+                                              ("a\u202eb", "{graphicx} and \\usepackage[T1]{fontenc}\n"),
+                                              ("ħ", "LuaLaTeX or XeLaTeX for"),
                                               ("семь", "LuaLaTeX or XeLaTeX for"), ("七", "XeLaTeX and ctex")])
 def test_a_figure_says_which_engine_its_letters_need(target: str, told: str, records: dict[str, Any],
                                                      tmp_path: Path) -> None:

@@ -17,11 +17,20 @@ def escaped(text: str) -> str:
     return "".join(_TEX.get(c, c) for c in visible(" ".join(text.split()), 2000))
 
 
+_T1 = frozenset("«»ÐÞðþĄąĐđĘęĮįŊŋŲų‹›„‚")
+"""What pdfLaTeX has in its T1 encoding only."""
+_KNOWN = frozenset(map(chr, range(0x180))) - frozenset("ĦħĸĿŀŉŦŧſ") | frozenset("‘’“”–—•†‡") | _T1
+"""What pdfLaTeX knows of itself."""
+
+
 def figure(name: str, caption: str) -> str:
     """A figure that shows NAME.pdf, with its label; the first line says what it needs."""
-    farthest = max(map(ord, caption))  # what pdfLaTeX knows of itself ends with Latin letters and their quotes
-    more = ("" if farthest < 0x250 or all(ord(c) < 0x250 or c in "‘’“”–—‹›" for c in caption) else
-            "; typeset with LuaLaTeX or XeLaTeX" + (" and ctex" if farthest >= 0x2E80 else "") + " for the caption")
+    more = ""
+    if not _KNOWN.issuperset(caption):
+        asian = " and ctex" if max(map(ord, caption)) >= 0x2E80 else ""
+        more = f"; typeset with LuaLaTeX or XeLaTeX{asian} for the caption"
+    elif not _T1.isdisjoint(caption):
+        more = " and \\usepackage[T1]{fontenc}"
     return f"""% needs \\usepackage{{graphicx}}{more}
 \\begin{{figure}}[htbp]
   \\centering

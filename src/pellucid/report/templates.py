@@ -40,7 +40,8 @@ def chosen(items: Sequence[Drawn]) -> str:
     alike = len({(e.features.kind, e.labels) for e in explained}) == 1
     if alike and len({model_of(e) for e in explained}) > 1:
         return "models"
-    if "comparison" in kinds or (len({e.method for e in explained}) > 1 and len({e.target for e in explained}) == 1):
+    asked = {(model_of(e), e.ordinal, e.target) for e in explained}
+    if len(asked) < 2 and ("comparison" in kinds or len({e.method for e in explained}) > 1):
         return "methods"
     return "prediction" if len(explained) == 1 else ""
 
