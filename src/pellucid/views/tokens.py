@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
-from pellucid.views import palette, story
+from pellucid.views import bidi, palette, story
 from pellucid.views.frame import Part, Sheet, colour_bar, error_notes, line, scale_note
 from pellucid.views.heat import constant, words_instead
 from pellucid.views.pieces import pieces
@@ -128,15 +129,30 @@ def strip(e: Explanation, sheet: Sheet, top: float, values: np.ndarray, scale: S
     nodes = list[Element]()
     chips, rows = arrange(e, sheet)
     mirrored = right_to_left(e.shown.text if e.shown and e.shown.text else " ".join(e.names[:20]))
+    chips = [c for _, row in groupby(chips, lambda chip: chip.row) for c in directed(list(row), sheet, mirrored)]
     for chip in chips:
-        x = sheet.margin + (sheet.inner - chip.x - chip.wide if mirrored else chip.x)
-        nodes += drawn(e, chip, x, top + chip.row * LEADING, values, scale)
-    return [*nodes, *numbers(chips, sheet, mirrored, top, values, scale)], top + rows * LEADING
+        nodes += drawn(e, chip, top + chip.row * LEADING, values, scale)
+    return [*nodes, *numbers(chips, sheet, top, values, scale)], top + rows * LEADING
 
 
-def drawn(e: Explanation, chip: Chip, x: float, y: float, values: np.ndarray, scale: Scale) -> list[Element]:
+def directed(chips: list[Chip], sheet: Sheet, mirrored: bool) -> list[Chip]:
+    """A line's pieces where a reader of their scripts looks for them, in the drawing's units; `mirrored` from the
+    right edge."""
+    words, spans, end = list[str](), list[float](), 0.0
+    for chip in chips:  # what lies between two pieces is moved as well
+        words += [" ", chip.shown]
+        spans += [chip.x - end, chip.wide]
+        end = chip.x + chip.wide
+    x, places = sheet.margin + (sheet.inner - end if mirrored else 0), [0.0] * len(words)
+    for k in bidi.order(words, not mirrored):
+        places[k] = x
+        x += spans[k]
+    return [replace(chip, x=places[2 * k + 1]) for k, chip in enumerate(chips)]
+
+
+def drawn(e: Explanation, chip: Chip, y: float, values: np.ndarray, scale: Scale) -> list[Element]:
     """One token on its ground; between tokens, quiet text."""
-    middle = x + chip.wide / 2
+    x, middle = chip.x, chip.x + chip.wide / 2
     direction = "rtl" if right_to_left(chip.shown) else None
     wide = chip.wide - (6 if chip.at is not None else 0)
     word = line(chip.shown, middle, y + 20, SIZE, "token" if chip.at is not None else "token soft",
@@ -153,8 +169,7 @@ def drawn(e: Explanation, chip: Chip, x: float, y: float, values: np.ndarray, sc
     return [el("g", el("title", told), ground, word)]
 
 
-def numbers(chips: list[Chip], sheet: Sheet, mirrored: bool, top: float, values: np.ndarray,
-            scale: Scale) -> list[Element]:
+def numbers(chips: list[Chip], sheet: Sheet, top: float, values: np.ndarray, scale: Scale) -> list[Element]:
     """The values under the strong tokens, the strongest first, as long as they do not touch."""
     nodes, taken = list[Element](), dict[int, list[tuple[float, float]]]()
     strong = [c for c in chips if c.at is not None and c.first and scale.limit
@@ -162,8 +177,7 @@ def numbers(chips: list[Chip], sheet: Sheet, mirrored: bool, top: float, values:
     for chip in sorted(strong, key=lambda c: -abs(values[c.at or 0])):
         told = signed(float(values[chip.at or 0]), 2)
         wide = em(told) * 11 + 6
-        x = sheet.margin + (sheet.inner - chip.x - chip.wide if mirrored else chip.x) + chip.wide / 2
-        x = min(max(x, sheet.margin + wide / 2 - 3), sheet.width - sheet.margin - wide / 2 + 3)
+        x = min(max(chip.x + chip.wide / 2, sheet.margin + wide / 2 - 3), sheet.width - sheet.margin - wide / 2 + 3)
         if all(x + wide / 2 <= a or x - wide / 2 >= b for a, b in taken.get(chip.row, [])):
             taken.setdefault(chip.row, []).append((x - wide / 2, x + wide / 2))
             nodes.append(line(told, x, top + chip.row * LEADING + 40, 11, "soft tab", text_anchor="middle"))
