@@ -158,7 +158,7 @@ def test_all_the_metrics_of_the_catalogue_have_a_name_in_both_languages() -> Non
     from pellucid import catalog
     from pellucid.metrics import __name__ as ours
 
-    known = {m.name for m in catalog.metrics().values() if m.run.__module__.startswith(ours)}
+    known = {m.name for m in catalog.metrics().values() if (m.run.__module__ or "").startswith(ours)}
     assert known <= set(METRICS)
     assert all(en and zh for en, zh in METRICS.values())
 

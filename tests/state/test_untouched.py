@@ -154,7 +154,7 @@ def test_faults_at_any_operation_leave_nothing() -> None:
     draws = random.Random(20)
     toys = [n for n in NAMES if toy(n).error is None]
     fired: dict[str, int] = {}
-    while sum(fired.values()) < 120:
+    while sum(fired.values()) < 60:
         method, on, kind = draws.choice(METHODS), toy(draws.choice(toys)), draws.choice(KINDS)
         x, count = on.x, FailAt()
         with count:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pellucid.report.document import Block, Grid, Lines, Pairs
-from pellucid.views import comparison
+from pellucid.views import compared
 from pellucid.views.evaluation import plain, within
 from pellucid.views.words import metric_name, say
 from pellucid.views.writing import number, visible
@@ -28,6 +28,6 @@ def metrics(e: Evaluation, lang: str) -> Iterable[Block]:
 def contradictions(c: Comparison, lang: str) -> Iterable[Block]:
     """All of them; the drawing tells the largest."""
     if c.contradictions:
-        names = comparison.feature_names(c, lang)
+        names = compared.feature_names(c, lang)
         yield Block(say(lang, "contradict"), (Lines(tuple(
-            ((names[f.at] + say(lang, "colon") + comparison.sides(c, f, lang), ""),) for f in c.contradictions)),))
+            ((names[f.at] + say(lang, "colon") + compared.sides(c, f, lang), ""),) for f in c.contradictions)),))

@@ -19,8 +19,13 @@ const near = new IntersectionObserver((seen) => {
   }
 }, { rootMargin: "50%" });
 for (const svg of document.querySelectorAll("svg[data-kind]")) near.observe(svg.closest("article, figure, main, body"));
+let folded = [];
 addEventListener("beforeprint", () => {
-  for (const folded of document.querySelectorAll("details:not([open])")) folded.open = true;
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const one of folded) one.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const one of folded) one.open = false;
 });
 """
 """What a page adds to the module, which only defines: a drawing comes to life when it is about to be seen, so that a

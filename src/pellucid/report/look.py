@@ -60,7 +60,7 @@ caption{{text-align:left}}
 th,td{{text-align:left;padding:6px 14px 6px 0;border-bottom:1px solid var(--rule);vertical-align:top;
 overflow-wrap:anywhere}}
 th{{font-weight:500;color:var(--soft)}}
-tbody th{{color:var(--ink)}}
+tbody th{{color:var(--ink);min-width:8em}}
 td.n,th.n{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;padding-right:0;padding-left:14px}}
 dl{{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:3px 18px;margin:0;font-size:14px}}
 dt{{color:var(--soft);max-width:22ch;overflow-wrap:anywhere}}
@@ -85,7 +85,7 @@ header{{padding-top:0}}
 main,header,footer{{max-width:none;padding:0}}
 figure,table,.facts>div,.hurry li{{break-inside:avoid}}
 h2,h3,h4{{break-after:avoid}}
-article{{content-visibility:visible;break-inside:avoid-page;margin:28pt 0}}
+article{{content-visibility:visible;margin:28pt 0}}
 figure>svg.small{{display:none}}
 figure>svg.large{{display:block}}
 summary{{list-style:none}}

@@ -278,9 +278,9 @@ def drawn(number: int) -> Trial:
 def everybody() -> tuple[str, ...]:
     """Who can be asked, in the order of their names, whatever was imported first: what the package brings, so that a
     trial's number means the same everywhere."""
-    ours = sorted(name for name, m in catalog.methods().items() if m.run.__module__.startswith("pellucid."))
+    ours = sorted(name for name, m in catalog.methods().items() if (m.run.__module__ or "").startswith("pellucid."))
     metrics = sorted(f"{JUDGING}{name}" for name, m in catalog.metrics().items()
-                     if not m.card.needs and m.run.__module__.startswith("pellucid."))
+                     if not m.card.needs and (m.run.__module__ or "").startswith("pellucid."))
     return (*ours, *COMPOSED, *(f"captum:{name}" for name in ADAPTED), *metrics, LOOKING)
 
 

@@ -97,6 +97,7 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.peak = 0
+        self._most = 0
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -104,8 +105,11 @@ class LiveBytes(TorchDispatchMode):
         for tensor in out if isinstance(out, tuple | list) else (out,):
             if type(tensor).__name__ != "FakeTensor" and isinstance(tensor, Tensor) and tensor.layout is torch.strided:
                 storage = tensor.untyped_storage()
-                ref = StorageWeakRef(storage)
-                self._alive[ref.cdata] = (ref, storage.nbytes())
-        self._alive = {key: pair for key, pair in self._alive.items() if not pair[0].expired()}
-        self.peak = max(self.peak, sum(size for _, size in self._alive.values()))
+                ref, nbytes = StorageWeakRef(storage), storage.nbytes()
+                self._most += nbytes - self._alive.get(ref.cdata, (ref, 0))[1]
+                self._alive[ref.cdata] = (ref, nbytes)
+        if self._most > self.peak:  # who has gone meanwhile is counted only where it matters
+            self._alive = {key: pair for key, pair in self._alive.items() if not pair[0].expired()}
+            self._most = sum(size for _, size in self._alive.values())
+            self.peak = max(self.peak, self._most)
         return out

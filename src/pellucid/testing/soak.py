@@ -63,6 +63,16 @@ def soak(count: int, every: int = 10, after: Callable[[Any], object] = lambda e:
     """`count` explanations in turn over subjects, their samples and methods; each is handed to `after` and dropped."""
     subjects = [(demo.demo(name), demo.samples(name), methods) for name, methods in MIXED]
     seen = Soak()
+    gc.collect()
+    gc.freeze()  # what was there before is not looked through each time
+    try:
+        _explained(count, every, subjects, seen, after)
+    finally:
+        gc.unfreeze()
+    return seen
+
+
+def _explained(count: int, every: int, subjects: list[Any], seen: Soak, after: Callable[[Any], object]) -> None:
     for k in range(count):
         subject, samples, methods = subjects[k % len(subjects)]
         turn = k // len(subjects)
@@ -75,7 +85,6 @@ def soak(count: int, every: int = 10, after: Callable[[Any], object] = lambda e:
             gc.collect()
             seen.resident.append(resident())
             seen.tensors.append(sum(issubclass(type(thing), Tensor) for thing in gc.get_objects()))
-    return seen
 
 
 def resident() -> int:

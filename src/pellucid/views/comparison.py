@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 import numpy as np
 from torch import Tensor
 
 from pellucid.numbers.agreement import unit
 from pellucid.views import palette, png
-from pellucid.views.evaluation import head_text, missing, sealed, sheet_of
+from pellucid.views.compared import MARKED, MEASURES, cells, facts, feature_names, label, sides, sums_of, text, title
+from pellucid.views.evaluation import missing, sealed, sheet_of
 from pellucid.views.frame import SHAPES, Sheet, band, compact, line, lines
 from pellucid.views.grid import scale_bar
 from pellucid.views.heat import panel, picture_of
 from pellucid.views.matrix import labelled, percent, two
 from pellucid.views.palette import Array
 from pellucid.views.svg import Element, Markup, el
-from pellucid.views.words import method_name, metric_name, say
-from pellucid.views.writing import clip, columns, em, number, pad, signed, visible, wrap
-from pellucid.words.comparison import Comparison, Contradiction
+from pellucid.views.words import say
+from pellucid.views.writing import clip, em, signed
+from pellucid.words.comparison import Comparison
 from pellucid.words.explanation import Finding
 
-MEASURES = ("rank", "sign", "top")
-MARKED = 6
-"""Contradictions that are told in words; all are outlined."""
+__all__ = ["draw", "text"]
 
 
 def draw(compared: Comparison, *, lang: str = "en", width: float = 720, top: int = 12, theme: str = "auto",
@@ -39,8 +37,8 @@ def draw(compared: Comparison, *, lang: str = "en", width: float = 720, top: int
     sheet = sheet_of(c, lang, width, theme, id or f"r{seen[:8]}{lang}{width:.0f}")
     nodes, y = band(c, sheet)
     y += 38
-    title = _title(c, lang)
-    made, y = lines(title, sheet.margin, y, 22, sheet.inner, "strong", 1.25, most=3)
+    asked = title(c, lang)
+    made, y = lines(asked, sheet.margin, y, 22, sheet.inner, "strong", 1.25, most=3)
     nodes += made
     made, y = lines(facts(c, lang), sheet.margin, y - 3, 13, sheet.inner, "soft tab", most=2)
     nodes += made
@@ -58,30 +56,10 @@ def draw(compared: Comparison, *, lang: str = "en", width: float = 720, top: int
         y += 3
     data = {what: [[None if v != v else round(v, 4) for v in row] for row in m.tolist()]
             for what, m in c.agreement.items()}
-    return sealed(sheet, nodes, y, title, _spoken(c, lang), theme, c, data_kind="comparison", data_target=c.target,
+    return sealed(sheet, nodes, y, asked, _spoken(c, lang), theme, c, data_kind="comparison", data_target=c.target,
                   data_names=json.dumps(list(c), ensure_ascii=False), data_agreement=json.dumps(data),
                   data_consensus=None if c.consensus is None else compact(c.consensus.tolist()),
                   data_average=None if c.average is None else compact(c.average.tolist()))
-
-
-def _title(c: Comparison, lang: str) -> str:
-    return say(lang, "does baseline" if c.baselines else "do agree", n=len(c), target=c.target)
-
-
-def facts(c: Comparison, lang: str) -> str:
-    """Score, model, method where there is but one, and what all of it took."""
-    told = [say(lang, "score", score=number(c.score))]
-    if c.baselines:
-        told.append(method_name(c.first.method, lang))
-    if c.model:
-        told.append(visible(c.model, 60))
-    took = say(lang, "in common", passes=c.evidence.passes, seconds=number(c.evidence.seconds, 2))
-    return say(lang, "joint").join([*told, took])
-
-
-def label(c: Comparison, name: str, lang: str) -> str:
-    """A method's name, or a baseline's."""
-    return visible(name, 80) if c.baselines else method_name(name, lang)
 
 
 def _section(sheet: Sheet, key: str, y: float, **data: object) -> Element:
@@ -96,21 +74,11 @@ def _grid(c: Comparison, values: Tensor) -> Array | None:
     return np.append(values.double().numpy(), 0.0)[layout.index.numpy()]
 
 
-def _sums(c: Comparison) -> list[tuple[str, Tensor, str]]:
-    """What the explanations say together: key of its name, values, and their kind."""
-    if c.average is not None:
-        return [("average", unit(c.average), "signed"), *([("spread between", c.spread, "size")] if c.spread is not None
-                                                         and len(c) > 1 else [])]
-    if c.consensus is not None and c.spread is not None:
-        return [("consensus", c.consensus, "signed"), *([("spread between", c.spread, "size")] if len(c) > 1 else [])]
-    return [("prominent", c.prominence, "size")] if c.prominence is not None else []
-
-
 def _pictures(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) -> tuple[list[Element], float]:
     """The picture, each explanation over it, and what they say together; contradictions are outlined."""
     image = picture_of(c.first.shown)
     shown = {name: unit(v) for name, v in c.laid.items()}
-    sums = _sums(c)
+    sums = sums_of(c)
     limit = max(float(v.abs().max()) for v in [*shown.values(), *(v for key, v, _ in sums if key != "prominent")])
     tiles: list[tuple[str, Tensor | None, str]] = [] if image is None else [(sheet.say("input"), None, "")]
     tiles += [(label(c, n, sheet.lang), v, c[n].verdict.status) for n, v in shown.items()]
@@ -179,7 +147,7 @@ def _boxes(c: Comparison, x: float, y: float, wide: float, tall: float) -> list[
 
 def _table(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) -> tuple[list[Element], float]:
     """Words or columns as rows, explanations as columns, the features that are largest together first."""
-    sums = [(key, v) for key, v, kind in _sums(c) if kind == "signed" or key == "prominent"]
+    sums = [(key, v) for key, v, kind in sums_of(c) if kind == "signed" or key == "prominent"]
     every = [*((label(c, n, sheet.lang), unit(v)) for n, v in c.laid.items()), *((sheet.say(k), v) for k, v in sums)]
     order = first(c, top)
     values = np.array([[float(v[i]) for _, v in every] for i in order])
@@ -217,24 +185,10 @@ def _broken(name: str, limit: float) -> list[str]:
 
 def first(c: Comparison, top: int) -> list[int]:
     """The features that are largest together, in a text in its own order."""
-    ranked = next((v for _, v, _ in _sums(c)), None)
+    ranked = next((v for _, v, _ in sums_of(c)), None)
     assert ranked is not None
     order: list[int] = ranked.abs().argsort(descending=True, stable=True)[:top].tolist()
     return sorted(order) if c.layout.kind == "tokens" else order
-
-
-def feature_names(c: Comparison, lang: str) -> list[str]:
-    """Features by name; places of a picture in the reader's language, columns with their cells."""
-    layout = c.layout
-    if not layout.names and len(layout.shape) == 2:
-        down, across = layout.shape
-        return [say(lang, "row column", r=r + 1, c=k + 1) for r in range(down) for k in range(across)]
-    if not layout.names:
-        return [say(lang, "region", n=i + 1) for i in range(layout.n)]
-    cells = c.first.shown.cells if c.first.shown and c.first.shown.kind == "table" else ()
-    told = [f"{n} = {v}" if v else n for n, v in zip(layout.names, cells, strict=True)] if len(cells) == layout.n else (
-        list(layout.names))
-    return [visible(n, 120) for n in told]
 
 
 def _contradictions(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) -> tuple[list[Element], float]:
@@ -255,12 +209,6 @@ def _contradictions(c: Comparison, sheet: Sheet, y: float, top: int, notes: list
     return nodes, y + 10
 
 
-def sides(c: Comparison, found: Contradiction, lang: str) -> str:
-    above, below = (say(lang, "comma").join(label(c, n, lang) for n in side) for side in
-                    (found.above, found.below))
-    return say(lang, "raised by", list=above) + say(lang, "semicolon") + say(lang, "lowered by", list=below)
-
-
 def _agreement(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) -> tuple[list[Element], float]:
     """A matrix for each measure, the names once at the left and their numbers above; nothing for a single one."""
     m = len(c)
@@ -268,44 +216,28 @@ def _agreement(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]
         return [], y
     nodes = [_section(sheet, "agreement", y)]
     y += 44
-    names = [f"{i + 1}  {label(c, n, sheet.lang)}" for i, n in enumerate(c)]
+    known = [label(c, n, sheet.lang) for n in c]
+    names = [f"{i + 1}  {name}" for i, name in enumerate(known)]
     beside = 1 if sheet.narrow or m > 6 else 3
     left = min(sheet.inner * 0.42 if beside == 1 else 172.0, max(map(em, names)) * 13 + 12)
     wide = min(56.0, ((sheet.inner - left) / beside - 16 * (beside > 1)) / m)
+    titles = [sheet.say(f"agree {what}", k=c.k) for what in MEASURES]
+    room = (sheet.inner - left) / beside
+    step = min(max(m * wide, *(em(t) * 12 for t in titles)) + 16, room)
     below = y
-    for k, what in enumerate(MEASURES):
-        x = sheet.margin + (left + k * (m * wide + 16) if k and beside > 1 else 0)
-        title = sheet.say(f"agree {what}", k=c.k)
+    for k, (what, head) in enumerate(zip(MEASURES, titles, strict=True)):
+        x = sheet.margin + (left + k * step if k and beside > 1 else 0)
         start = x + (left if beside == 1 or not k else 0)
-        nodes.append(line(clip(title, (m * wide + 14 if beside > 1 else sheet.inner) / 12), start, y - 4, 12, "soft"))
+        nodes.append(line(clip(head, (step - 2 if beside > 1 else sheet.inner) / 12), start, y - 4, 12, "soft"))
         values = c.agreement[what].numpy()
         made, below = labelled(values, 1.0, names if beside == 1 or not k else [""] * m, [str(i + 1) for i in range(m)],
                                x, y + 2, left if beside == 1 or not k else 0.0, wide, 26.0,
-                               says=lambda r, q, v=values: f"{list(c)[r]}, {list(c)[q]}: {two(float(v[r, q]))}")
+                               says=lambda r, q, v=values: f"{known[r]}, {known[q]}: {two(float(v[r, q]))}")
         nodes.append(el("g", *made, data_measure=what))
         y = below + 24 if beside == 1 else y
     chance = f"{c.k / c.layout.n:.2f}"
     notes.append(sheet.say("agreement read", k=c.k, chance=chance))
     return nodes, below + 14
-
-
-def cells(c: Comparison, lang: str) -> tuple[list[str], list[list[str]]]:
-    """The table of worth and cost: heads, then a row for each explanation."""
-    metrics = list(dict.fromkeys(m for e in c.evaluations.values() for m in e))
-    heads = [say(lang, "from baseline name" if c.baselines else "explained by")]
-    heads += [say(lang, "score there")] if c.baselines else []
-    heads += [metric_name(m, lang) for m in metrics] + [say(lang, "rows short"), say(lang, "took")]
-    rows = list[list[str]]()
-    for name in c:
-        row = [label(c, name, lang)] + ([number(c.baselines[name])] if c.baselines else [])
-        measured: Mapping[str, object] = c.evaluations.get(name, {})
-        for metric in metrics:
-            m = c.evaluations[name].measurements.get(metric) if metric in measured else None
-            row.append("–" if m is None else number(m.value) + (f"  {m.beaten}/{len(m.controls)}" if m.controls and
-                                                                 m.better else ""))
-        cost = c.cost.get(name)
-        rows.append([*row, *(["–", "–"] if cost is None else [f"{cost.rows:,}", number(cost.seconds, 2)])])
-    return heads, rows
 
 
 def _worth(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) -> tuple[list[Element], float]:
@@ -316,10 +248,10 @@ def _worth(c: Comparison, sheet: Sheet, y: float, top: int, notes: list[str]) ->
     left = sheet.inner * (0.3 if not sheet.narrow else 1.0)
     wide = (sheet.inner - (left if not sheet.narrow else 0)) / (len(heads) - 1)
     start = sheet.margin + (left if not sheet.narrow else 0)
-    for k, title in enumerate(heads):
+    for k, head in enumerate(heads):
         x = sheet.margin if not k else start + k * wide
         if k or not sheet.narrow:
-            nodes.append(line(clip(title, (left if not k else wide - 6) / 12), x, y, 11.5, "soft",
+            nodes.append(line(clip(head, (left if not k else wide - 6) / 12), x, y, 11.5, "soft",
                               text_anchor=None if not k else "end"))
     y += 8
     for name, row in zip(c, rows, strict=True):
@@ -355,45 +287,3 @@ def _spoken(c: Comparison, lang: str) -> list[str]:
     return [*told, *(f"{feature_names(c, lang)[f.at]}: {sides(c, f, lang)}" for f in c.contradictions[:MARKED])]
 
 
-def text(compared: Comparison, *, lang: str = "en", width: int = 80) -> str:
-    """The same for a terminal or a screen reader."""
-    c = compared
-    out = [*head_text(c, lang, width), "", *wrap(_title(c, lang) + "  " + facts(c, lang), width, columns), ""]
-    heads, rows = cells(c, lang)
-    out += [*wrap(say(lang, "baseline worth" if c.baselines else "worth"), width, columns),
-            *_lines([heads, *rows], width), ""]
-    if len(c) > 1:
-        out.append(say(lang, "agreement"))
-        for what in MEASURES:
-            matrix = c.agreement[what]
-            out += ["", "  " + say(lang, f"agree {what}", k=c.k)]
-            body = [[f"{i + 1} {label(c, n, lang)}", *(two(float(v)) for v in matrix[i])] for i, n in enumerate(c)]
-            out += _lines([["", *(str(i + 1) for i in range(len(c)))], *body], width)
-        out.append("")
-    names = feature_names(c, lang)
-    for key, values, _ in _sums(c)[:1]:
-        order: list[int] = values.abs().argsort(descending=True, stable=True)[:8].tolist()
-        out += [say(lang, key), *(f"  {pad(percent(float(values[i])), 6, right=True)}  "
-                                  f"{clip(names[i], width - 10, columns)}" for i in order), ""]
-    out.append(say(lang, "contradict"))
-    if not c.contradictions:
-        out += ["  " + t for t in wrap(say(lang, "contradict none"), width - 2, columns)]
-    for found in c.contradictions[:MARKED]:
-        out += ["  " + t for t in wrap(names[found.at] + say(lang, "colon") + sides(c, found, lang), width - 2,
-                                       columns)]
-    if len(c.contradictions) > MARKED:
-        out.append("  " + say(lang, "more contradict", n=len(c.contradictions) - MARKED))
-    for name, error in c.errors.items():
-        out += ["", *wrap(f"{say(lang, 'left out')}: {label(c, name, lang)}: {error.told(lang)[0]}", width, columns),
-                *("  " + t for t in wrap(say(lang, "do", do=error.told(lang)[2]), width - 2, columns))]
-    return "\n".join(out) + "\n"
-
-
-def _lines(rows: list[list[str]], width: int) -> list[str]:
-    """Rows in columns as wide as what is in them; a first column that is too long is cut, last ones left out."""
-    wide = [max(columns(r[k]) for r in rows) for k in range(len(rows[0]))]
-    rest = sum(wide[1:]) + 2 * len(wide)
-    wide[0] = max(8, min(wide[0], width - rest))
-    used = [k for k in range(len(wide)) if 2 + sum(wide[: k + 1]) + 2 * k <= width]
-    return ["  " + "  ".join(pad(clip(r[k], wide[k], columns), wide[k], right=k > 0) for k in used).rstrip()
-            for r in rows]

@@ -187,7 +187,10 @@ class Live {
     });
     const end = () => { dragging = false; };
     surface.addEventListener("pointerup", end);
-    surface.addEventListener("pointercancel", end);
+    surface.addEventListener("pointercancel", () => { // the finger scrolled the page
+      end();
+      this.pick([]);
+    });
     surface.addEventListener("keydown", (e) => this.key(/** @type {KeyboardEvent} */ (e)));
     surface.addEventListener("wheel", (e) => {
       if (!e.ctrlKey) return;
