@@ -6,6 +6,7 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -287,4 +288,14 @@ def test_what_is_kept_for_the_record_is_folded_and_is_printed(made: dict[str, An
         assert digest.is_visible() is there
     alone = visit(pellucid.report(made["map"], tmp_path / "one.html").as_uri())
     assert alone.page.locator("#e1").get_by_text("sha256:").first.is_visible()
+    seen.quiet()
+
+
+def test_letters_without_a_font_are_told_with_what_to_install(made: dict[str, Any], visit: Any, tmp_path: Path) -> None:
+    e = replace(made["bars"], target="𗀀𗀁 fine 好")  # Tangut: no machine that tests has its letters
+    seen = opened(e, visit, tmp_path)
+    told = seen.page.locator(".fontless").inner_text()
+    assert told == "No font here shows 2 of these characters (U+17000, U+17001): install Noto Sans"
+    assert "本机没有字体" in opened(e, visit, tmp_path, lang="zh").page.locator(".fontless").inner_text()
+    assert opened(made["words"], visit, tmp_path, lang="zh").page.locator(".fontless").count() == 0
     seen.quiet()

@@ -49,6 +49,8 @@ class Live {
     this.strip.append(this.buttons());
     const more = picker(this.svg, this.lang, this.told) ?? wiper(this.svg, this.lang);
     if (more) this.strip.append(more);
+    const absent = fontLine(this.svg, this.lang);
+    if (absent) this.strip.append(absent);
     this.root.append(this.marks, ...(this.field ? [this.surface] : []), this.strip);
     this.svg.after(this.host);
     this.colours();

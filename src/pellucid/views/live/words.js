@@ -10,6 +10,7 @@ const WORDS = {
     point: "Point at a value, or drag over several", sum: "{n} selected, sum {v}", selected: "{n} selected",
     apart: "± {a} if errors are independent, at most ± {b}", layer: "Layer", tile: "Map", before: "Left", after: "Right",
     wipe: "Show more of the left map", nothing: "no value here", enlarged: "Enlarged",
+    fontless: "No font here shows {n} of these characters ({list}): install {fonts}",
   },
   zh: {
     explore: "浏览：方向键移动，Shift 加方向键选择，Esc 清除",
@@ -18,6 +19,7 @@ const WORDS = {
     point: "指向一个值，或拖选多个值", sum: "已选 {n} 项，合计 {v}", selected: "已选 {n} 项",
     apart: "误差独立时 ± {a}，至多 ± {b}", layer: "层", tile: "图", before: "左", after: "右",
     wipe: "多显示左图", nothing: "此处无值", enlarged: "放大图",
+    fontless: "本机没有字体能显示其中 {n} 个字符（{list}）：请安装 {fonts}",
   },
 };
 
