@@ -52,8 +52,9 @@ WRITING = """## How things are written
   Chinese, Japanese and Korean at any letter; right-to-left texts are mirrored.
 - Characters that cannot be seen (zero-width, bidirectional, control) are shown as marks such as ‹ZWSP›; piles of
   accents are cut after three. A label is data and never markup.
-- Letters without a font are never boxes: where a drawing is printed they stand as their codes, and a line below says
-  what to install.
+- Letters without a font are never boxes: where a drawing is printed they stand as their codes, and where it is live a
+  line says which they are; both say what to install.
+- Words of scripts that run in different directions stand on a line as Unicode's rules for them say.
 - Words are plain; English and Chinese come from one catalogue ([languages](languages.md)).
 
 ## Spacing

@@ -134,11 +134,12 @@ def _comparison(c: Comparison, lang: str | None) -> Iterable[Table]:
 def _look(look: Look, lang: str | None) -> Iterable[Table]:
     """Layers' profiles, channels' figures, heads of attention, and the input's tokens by what follows attention."""
     if look.seen:
-        told = ("mean", "spread", "least", "most", "sparsity|share", "dead|share", "saturated|share", "rank",
+        told = ("mean", "spread", "least", "most", "sparsity|share", "dead|share", "saturated|share", "effective_rank",
                 "rank_over_inputs", "fine|share", "not_finite|share")
+        known = {"effective_rank": "rank", "rank_over_inputs": "rank over inputs"}
         yield _table(lang, "layers", say(lang, "looked", model=look.model), ("layer", "kind", "shape", *told), (
             (s.name, s.kind, "x".join(map(str, s.shape)),
-             *(s.profile.get("rank over inputs" if k == "rank_over_inputs" else k.partition("|")[0]) for k in told))
+             *(s.profile.get(known.get(k) or k.partition("|")[0]) for k in told))
             for s in look.values()))
         if any(s.channels is not None for s in look.values()):
             figures = tuple(f"{f}|share" if f in ("active", "zero", "end") else f for f in FIGURES)

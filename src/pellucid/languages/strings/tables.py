@@ -44,6 +44,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "table dead": ("dead", "不变"),
     "table not_finite": ("not finite", "非有限"),
     "table saturated": ("saturated", "饱和"),
+    "table effective_rank": ("effective rank", "有效秩"),
     "table rank_over_inputs": ("rank over inputs", "跨输入的秩"),
     "table fine": ("fine detail", "细节"),
     "table channel": ("channel", "通道"),
