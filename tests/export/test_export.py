@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,8 +19,11 @@ from PIL import Image
 
 import pellucid
 from pellucid.export import ENDINGS
+from pellucid.languages.catalogue import say
 from pellucid.printing.latex import escaped
+from pellucid.report.told import verdict_of
 from pellucid.store.tabular import FORMULAS, even, kind_of
+from pellucid.views.svg import heading
 from pellucid.views.tables import KINDS
 from pellucid.words.draw import VIEWS
 from pellucid.words.errors import PellucidError
@@ -174,6 +178,7 @@ def test_a_picture_has_the_size_that_was_asked_for(records: dict[str, Any], tmp_
     e = records["map"]
     for width, scale in ((720, 2.0), (400, 1.5)):
         image = Image.open(e.export(tmp_path / "x.png", width=width, scale=scale))
+        assert image.info["dpi"] == pytest.approx((96 * scale, 96 * scale), rel=1e-3)
         assert image.width == round(width * scale)
         assert image.convert("L").getextrema() != (255, 255)
     dark = Image.open(e.export(tmp_path / "dark.png", theme="dark")).convert("RGB")
@@ -195,8 +200,9 @@ def test_every_kind_becomes_every_file(kind: str, records: dict[str, Any], tmp_p
 def test_a_figure_for_latex_escapes_what_latex_would_read(records: dict[str, Any], tmp_path: Path) -> None:
     e = replace(records["explanation"], target=r"50 % of \input{x} & $y_1$ ~ {z} #1 ^2")
     made = e.export(tmp_path / "my figure é.tex").read_text("utf-8")
-    assert "\\includegraphics[width=\\linewidth]{my-figure.pdf}" in made
-    assert (tmp_path / "my-figure.pdf").read_bytes().startswith(b"%PDF")
+    shown = re.search(r"includegraphics\[width=\\linewidth\]\{(my-figure-[0-9a-f]{8}-figure\.pdf)\}", made)
+    assert shown
+    assert (tmp_path / shown[1]).read_bytes().startswith(b"%PDF")
     caption = made[made.index("\\caption{") : made.index("\\label")]
     assert r"\input" not in caption
     assert escaped(r"50 % of \input{x} & $y_1$ ~ {z} #1 ^2") in caption
@@ -205,7 +211,41 @@ def test_a_figure_for_latex_escapes_what_latex_would_read(records: dict[str, Any
     assert escaped("\\") == r"\textbackslash{}"
 
 
+def test_no_figure_takes_the_place_of_another_file(records: dict[str, Any], tmp_path: Path) -> None:
+    e, other = records["explanation"], records["map"]
+    kept = other.export(tmp_path / "why.pdf").read_bytes()
+    for item, name in ((e, "why"), (e, "图一"), (other, "图二"), (e, "a b"), (other, "a_b")):
+        item.export(tmp_path / f"{name}.tex")
+    assert (tmp_path / "why.pdf").read_bytes() == kept
+    assert len(list(tmp_path.glob("*-figure.pdf"))) == 5
+    (tmp_path / "taken.tex").mkdir()
+    fails("file.unwritable", lambda: e.export(tmp_path / "taken.tex"))
+    assert not list(tmp_path.glob("taken-*"))
+
+
+@pytest.mark.parametrize("kind", ["explanation", "evaluation", "comparison", "look", "activity", "heads"])
+def test_a_caption_is_the_drawing_s_question_and_its_verdict(kind: str, records: dict[str, Any], tmp_path: Path) -> None:
+    item = records[kind]
+    told = item.export(tmp_path / "x.tex", lang="en").read_text("utf-8")
+    assert escaped(heading(item.svg(lang="en"))[0].rstrip("?.")) in told
+    verdict = verdict_of(item)
+    assert verdict is None or say("en", verdict.status) in told
+    made = json.loads(item.export(tmp_path / "x.json").read_text("utf-8"))
+    assert made.get("verdict", {}).get("status") == (verdict and verdict.status)
+
+
 # --- what cannot be written
+
+def test_options_that_an_ending_has_no_use_for_are_said(records: dict[str, Any], tmp_path: Path) -> None:
+    e = records["map"]
+    for ending, more in ((".csv", {"width": 500}), (".html", {"theme": "dark"}), (".json", {"foo": 1}), (".txt", {"top": 3}),
+                         (".svg", {"scale": 2}), (".svg", {"foo": 1}), (".png", {"opacityy": 1})):
+        assert next(iter(more)) in fails("option.unknown", lambda e=e, n=ending, m=more: e.export(tmp_path / f"x{n}", **m))
+    fails("option.width", lambda: e.export(tmp_path / "x.svg", width="720"))
+    fails("option.width", lambda: e.svg(width=math.nan))
+    fails("option.scale", lambda: e.export(tmp_path / "x.png", scale="2"))
+    assert not list(tmp_path.iterdir())
+
 
 def test_wrong_endings_tables_and_folders_are_said(records: dict[str, Any], tmp_path: Path) -> None:
     e = records["explanation"]

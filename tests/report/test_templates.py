@@ -17,13 +17,13 @@ from PIL import Image
 from pellucid.report import templates
 from pellucid.report.compose import document
 from pellucid.report.document import Group, Section
-from pellucid.report.page import page
+from pellucid.report.page import page, report
 from pellucid.report.paper import paper
 from pellucid.words.activity import Activity, Channels
 from pellucid.words.concepts import Concepts
-from pellucid.words.errors import FileError, OptionError
+from pellucid.words.errors import FileError, InputError, OptionError, PellucidError
 from pellucid.words.evaluation import Evaluation, Measurement
-from pellucid.words.explanation import Finding, Verdict
+from pellucid.words.explanation import Finding, Shown, Verdict
 from pellucid.words.look import Look, Seen
 from pellucid.words.visualised import Visualised
 from pellucid.words.watch import Record, Run, Training
@@ -101,7 +101,8 @@ def test_an_audit_puts_the_gravest_first_and_training_the_training() -> None:
 
 
 def test_models_are_laid_side_by_side_input_by_input() -> None:
-    items = [samples.digit(provenance={"model": m}, ordinal=i) for m in ("first", "second") for i in (0, 1)]
+    pictures = [Shown("image", samples.seven() // n) for n in (1, 2)]  # asked one by one: nobody says which is which
+    items = [samples.digit(provenance={"model": m}, shown=p) for m in ("first", "second") for p in pictures]
     made = document(items, widths=(640, 640))
     assert [(p.title, [e.item.provenance["model"] for e in p.entries]) for p in made.parts  # type: ignore[attr-defined]
             if isinstance(p, Group)] == [("Input 1", ["first", "second"]), ("Input 2", ["first", "second"])]
@@ -178,3 +179,51 @@ def test_a_logo_that_names_other_files_is_refused_on_paper() -> None:
     with pytest.raises(OptionError) as refused:
         paper(samples.row(), logo=fetching)
     assert refused.value.code == "logo.kind"
+
+
+# --- what a verb returns, as it is
+
+def test_what_several_methods_or_inputs_gave_is_a_report_as_it_is() -> None:
+    error = InputError("file.missing", "no file 'x.png'", "a picture", "check the path")
+    made = document({"saliency": [samples.digit(), error], "grad_cam": [samples.cam()]}, widths=(640, 640), lang="en")
+    assert len(made.entries) == 2
+    left = made.parts[-1]
+    assert isinstance(left, Group)
+    assert left.title == "Not answered"
+    assert "[file.missing] no file 'x.png'" in left.paragraphs[0]
+    assert "check the path" in left.paragraphs[0]
+
+
+@pytest.mark.parametrize(("items", "more", "code"), [
+    ([], {}, "report.empty"), ({}, {}, "report.empty"), (None, {}, "report.item"), ("x", {}, "report.item"),
+    ([3], {}, "report.item"), (samples.row(), {"title": None}, "option.value"),
+    (samples.row(), {"notes": ["a"]}, "option.value")])
+def test_what_is_no_record_is_said(items: Any, more: dict[str, Any], code: str, tmp_path: Path) -> None:
+    with pytest.raises(PellucidError) as found:
+        report(items, tmp_path / "x.html", **more)
+    assert found.value.code == code
+    assert not list(tmp_path.iterdir())
+
+
+def test_entries_with_the_same_question_are_told_apart() -> None:
+    items = [samples.digit(method="saliency"), samples.digit(method="grad_cam"), samples.row(target="other")]
+    names = [e.name for e in document(items, widths=(640, 640), lang="en").entries]
+    assert names == ["Why ‘seven’? · Saliency", "Why ‘seven’? · Grad-CAM", "Why ‘other’?"]
+    two = [samples.digit(shown=Shown("image", samples.seven() // n)) for n in (1, 2)]
+    assert [e.name for e in document(two, widths=(640, 640), lang="en").entries] == [
+        "Why ‘seven’? · Input 1", "Why ‘seven’? · Input 2"]
+
+
+def test_of_many_a_reader_in_a_hurry_is_told_what_wants_care() -> None:
+    items = [samples.row() for _ in range(20)] + [samples.row(verdict=samples.WARN)]
+    made = document(items, widths=(640, 640), lang="en")
+    assert [e.status for e in made.hurry] == [made.entries[-1].status]
+    assert made.tally.endswith("20 passed their checks")
+    assert len(document(items[:3], widths=(640, 640)).hurry) == 3
+
+
+def test_a_reader_in_a_hurry_is_told_the_answer_of_whatever_it_is() -> None:
+    told = document(judged(), widths=(640, 640), lang="en").entries[0]
+    assert told.sentence.startswith(told.question)
+    assert any(character.isdigit() for character in told.sentence.removeprefix(told.question))
+    assert told.verdict not in told.sentence

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
+from typing import Any
 
 from pellucid.languages import choice
 from pellucid.report import logo as logos
-from pellucid.report import templates
+from pellucid.report import names, templates
 from pellucid.report.document import Document, Entry, Group, Section
 from pellucid.report.told import entry
 from pellucid.version import __version__
@@ -17,7 +19,7 @@ from pellucid.views.words import Phrase, say
 from pellucid.views.writing import visible
 from pellucid.words.comparison import Comparison
 from pellucid.words.draw import Drawn
-from pellucid.words.errors import OptionError, nearest
+from pellucid.words.errors import OptionError, PellucidError, nearest
 
 Part = Drawn | Section
 
@@ -29,12 +31,14 @@ def document(items: Part | Iterable[Part], *, widths: tuple[float, float], title
     Raises `report.item`, `report.template`, and what a logo and a language may raise.
     """
     spoken = choice.chosen(lang)
-    parts = [items] if isinstance(items, Drawn | Section) else list(items)
-    for item in (i for p in parts for i in (p.items if isinstance(p, Section) else [p])):
-        if not isinstance(item, Drawn):
-            raise OptionError("report.item", f"a {type(item).__name__}",
-                              "what explain(), evaluate(), compare(), look() and the others return, or a Section of "
-                              "such", "pass the records themselves")
+    for what, given in (("title", title), ("notes", notes)):
+        if not isinstance(given, str):
+            raise OptionError("option.value", f"{what}={given!r}", "a text", "pass it as one string")
+    failed = list[PellucidError]()
+    parts = [replace(p, items=flat(p.items, failed)) if isinstance(p, Section) else p
+             for p in flat(items, failed, sections=True)]
+    if not parts and not failed:
+        raise OptionError("report.empty", "no records", "one at least", "pass what explain() or another verb returned")
     if template and template not in templates.TEMPLATES:
         raise OptionError("report.template", f"template={template!r}", "the name of a template, or nothing",
                           nearest(template, templates.TEMPLATES))
@@ -57,14 +61,49 @@ def document(items: Part | Iterable[Part], *, widths: tuple[float, float], title
             done.append(Group(visible(part.title, 400), paragraphs(part.text), inside, beside))
         else:
             done.append(made(part, widths[1] if template == "models" else widths[0]))
-    alone = [d for d in done if isinstance(d, Entry)]
-    laid = templates.grouped(alone, template, spoken) if len(alone) == len(done) else tuple(done)
+    named = names.told(done, spoken)
+    alone = [d for d in named if isinstance(d, Entry)]
+    laid = templates.grouped(alone, template, spoken) if len(alone) == len(named) else named
     every = Document("", spoken, "", (), "", None, laid, False, "").entries
+    if failed:
+        laid = (*laid, Group(say(spoken, "not answered"), tuple(visible(_told(e, spoken), 1000) for e in failed), ()))
     return Document(
         visible(title, 400) or say(spoken, f"title {template}" if template else "report"), spoken, template,
         paragraphs(notes), say(spoken, f"read {template}") if template else "",
         templates.overview(every, template, spoken), laid, any(embeds(e.item) for e in every),
-        counted(every, spoken), logos.read(logo))
+        counted(every, spoken), logos.read(logo), tally(every, spoken))
+
+
+def flat(items: Any, failed: list[PellucidError], *, sections: bool = False) -> list[Any]:
+    """Records in order, out of whatever lists and dictionaries a verb returned; errors in place of records to `failed`.
+
+    Raises `report.item` for what is neither.
+    """
+    if isinstance(items, Drawn) or (sections and isinstance(items, Section)):
+        return [items]
+    if isinstance(items, PellucidError):
+        failed.append(items)
+        return []
+    if isinstance(items, Mapping):
+        items = items.values()
+    elif isinstance(items, str | bytes | Section) or not isinstance(items, Iterable):
+        raise OptionError("report.item", f"a {type(items).__name__}",
+                          "what explain(), evaluate(), compare(), look() and the others return, or a Section of "
+                          "such", "pass the records themselves")
+    return [one for item in items for one in flat(item, failed, sections=sections)]
+
+
+def _told(error: PellucidError, lang: str) -> str:
+    """What could not be answered, why, and what to do."""
+    found, expected, do = error.told(lang)
+    return f"[{error.code}] " + say(lang, "semicolon").join(filter(None, (found, expected, do)))
+
+
+def tally(entries: Sequence[Entry], lang: str) -> str:
+    """How many passed their checks and how many did not; empty for one."""
+    found = Counter(e.status or "none" for e in entries)
+    parts = [say(lang, f"tally {s}", n=found[s]) for s in ("fail", "warn", "pass", "none") if found[s]]
+    return say(lang, "comma").join(parts) if len(entries) > 1 else ""
 
 
 def paragraphs(text: str) -> tuple[str, ...]:

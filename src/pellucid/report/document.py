@@ -28,13 +28,14 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table; the first column names the row, the columns from `numbers` on hold numbers. `rest` sums up the rows that
-    are left out."""
+    """A table; the first column names the row, the columns from `numbers` on hold numbers, but for those of `words`.
+    `rest` sums up the rows that are left out."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     rest: tuple[str, ...] = ()
     numbers: int = 1
+    words: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Entry:
     """One record: its drawing, what that says in a sentence, how far it can be trusted, and all that is known of it.
 
     `spoken` describes the drawing to who does not see it. `status` is pass, warn or fail, empty where nothing was
-    judged.
+    judged. `name` tells it from the others: the question, and the method, model or input where they differ.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Entry:
     status: str
     verdict: str
     blocks: tuple[Block, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,10 @@ class Logo:
     media: str
 
 
+FEW = 12
+"""Entries up to which a reader in a hurry is told all of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Document:
     """Everything that a report says. All text is safe to show: what is hidden has become a mark."""
@@ -98,6 +104,12 @@ class Document:
     embeds: bool
     made: str
     logo: Logo | None = None
+    tally: str = ""
+
+    @property
+    def hurry(self) -> tuple[Entry, ...]:
+        """What a reader in a hurry reads: all of few, of many those that want care; `tally` counts the others."""
+        return tuple(e for e in self.entries if len(self.entries) <= FEW or e.status in ("warn", "fail"))
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -33,6 +33,8 @@ article{{margin:72px 0;content-visibility:auto;contain-intrinsic-size:auto 1500p
 .hurry ul,nav ol{{margin:0;padding:0;list-style:none}}
 .hurry li{{padding:10px 0;border-top:1px solid var(--rule);display:flex;gap:12px}}
 .hurry li:first-child{{border-top:0}}
+.hurry li>div{{min-width:0;overflow-wrap:anywhere}}
+.hurry .tally{{margin:0 0 6px}}
 .hurry svg{{flex:none;width:18px;height:18px;margin-top:4px;overflow:visible}}
 .hurry .more{{color:var(--soft);display:block;font-size:14.5px}}
 nav{{margin:36px 0}}
@@ -58,7 +60,8 @@ details[open]>summary{{margin-bottom:18px}}
 table{{border-collapse:collapse;width:100%;font-size:14.5px}}
 caption{{text-align:left}}
 th,td{{text-align:left;padding:6px 14px 6px 0;border-bottom:1px solid var(--rule);vertical-align:top;
-overflow-wrap:anywhere}}
+overflow-wrap:break-word}}
+.scroll :is(th,td):not(.n){{min-width:7em}}
 th{{font-weight:500;color:var(--soft)}}
 tbody th{{color:var(--ink);min-width:8em}}
 td.n,th.n{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;padding-right:0;padding-left:14px}}
@@ -81,6 +84,10 @@ figure>svg.small{{display:block}}
 }}
 @media print{{
 body{{font-size:10.5pt}}
+.scroll{{overflow:visible}}
+.scroll table{{font-size:7.5pt}}
+.scroll :is(th,td){{min-width:0;white-space:normal;padding-right:6px;padding-left:0;overflow-wrap:anywhere}}
+figure>svg{{max-height:240mm}}
 header{{padding-top:0}}
 main,header,footer{{max-width:none;padding:0}}
 figure,table,.facts>div,.hurry li{{break-inside:avoid}}

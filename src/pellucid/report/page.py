@@ -67,10 +67,11 @@ def written(doc: Document) -> str:
     lang, several, sheets = doc.lang, len(doc.parts) > 1, dict[str, None]()
     shut = len(doc.entries) > 1
     main = el("main")
-    if doc.entries:
+    if doc.hurry or doc.tally:
         main.add(_hurry(doc))
     if doc.overview is not None:
-        main.add(el("section", el("h2", say(lang, "overview")), _grid(doc.overview), class_="over"))
+        head = say(lang, "overview audit" if doc.template == "audit" else "overview")
+        main.add(el("section", el("h2", head), _grid(doc.overview), class_="over"))
     if several:
         main.add(_contents(doc))
     for i, part in enumerate(doc.parts):
@@ -101,21 +102,22 @@ def _logo(logo: Logo) -> Element:
 def _hurry(doc: Document) -> Element:
     """One sentence for each entry, with its verdict."""
     made = el("ul")
-    for entry in doc.entries:
+    for entry in doc.hurry:
         shape = SHAPES.get(entry.status, _NEUTRAL)
         word = say(doc.lang, entry.status or "no verdict")
         icon = el("svg", el("path", d=shape, class_=entry.status or "none"), viewBox="0 0 18 18", role="img",
                   aria_label=word)
         told = el("a", entry.sentence, href=f"#{entry.id}")
         made.add(el("li", icon, el("div", told, el("span", entry.verdict, class_="more"))))
-    return el("section", el("h2", say(doc.lang, "in a hurry")), made, class_="hurry")
+    tally = el("p", doc.tally, class_="tally") if doc.tally else None
+    return el("section", el("h2", say(doc.lang, "in a hurry")), tally, made if doc.hurry else None, class_="hurry")
 
 
 def _contents(doc: Document) -> Element:
     """Links to the parts."""
     made = el("ol")
     for i, part in enumerate(doc.parts):
-        name = part.question if isinstance(part, Entry) else part.title
+        name = part.name if isinstance(part, Entry) else part.title
         made.add(el("li", el("a", name, href=f"#s{i + 1}")))
     return el("nav", el("h2", say(doc.lang, "contents")), made, aria_label=say(doc.lang, "contents"))
 
@@ -137,7 +139,7 @@ def _article(entry: Entry, level: int, lang: str, sheets: dict[str, None], shut:
     told, kept = ([b for b in entry.blocks if b.record is which] for which in (False, True))
     record = el("details", el("summary", say(lang, "for the record", list=say(lang, "comma").join(
         b.title for b in kept))), _facts(kept, level), open=None if shut else "") if kept else None
-    return el("article", el("span", id=id) if id else None, el(f"h{level}", entry.question, class_="unseen"), figure,
+    return el("article", el("span", id=id) if id else None, el(f"h{level}", entry.name, class_="unseen"), figure,
               _facts(told, level), record, id=entry.id)
 
 
@@ -200,7 +202,7 @@ def _pairs(pairs: Pairs) -> Element:
 
 def _grid(grid: Grid) -> Element:
     def kind(column: int, *more: str) -> str | None:
-        return " ".join([*(["n"] if column >= grid.numbers else []), *more]) or None
+        return " ".join([*(["n"] if column >= grid.numbers and column not in grid.words else []), *more]) or None
 
     head = el("tr", *(el("th", h, scope="col", class_=kind(k)) for k, h in enumerate(grid.heads)))
     body = el("tbody", *(_row(row, kind) for row in grid.rows))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from pellucid.report.document import Entry, Grid, Group
+from pellucid.report.names import input_of, model_of, places
 from pellucid.report.told import verdict_of
 from pellucid.views import story
 from pellucid.views.words import method_name, say
-from pellucid.views.writing import isolate, number, visible
+from pellucid.views.writing import isolate, number
 from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Explanation
 
@@ -40,7 +40,7 @@ def chosen(items: Sequence[Drawn]) -> str:
     alike = len({(e.features.kind, e.labels) for e in explained}) == 1
     if alike and len({model_of(e) for e in explained}) > 1:
         return "models"
-    asked = {(model_of(e), e.ordinal, e.target) for e in explained}
+    asked = {(model_of(e), input_of(e), e.target) for e in explained}
     if len(asked) < 2 and ("comparison" in kinds or len({e.method for e in explained}) > 1):
         return "methods"
     return "prediction" if len(explained) == 1 else ""
@@ -58,27 +58,19 @@ def grouped(entries: Sequence[Entry], template: str, lang: str) -> tuple[Entry |
     """Of several models, what they say of the same input side by side."""
     if template != "models":
         return tuple(entries)
-    explained = sorted((e for e in entries if isinstance(e.item, Explanation)), key=_place)
     made = list[Entry | Group]()
-    for place, some in groupby(explained, _place):
-        inside = tuple(some)
-        made.append(Group(f"{say(lang, 'input')} {place + 1}", (), inside, beside=len(inside) > 1))
+    for key, at in places(entries).items():
+        inside = tuple(e for e in entries if isinstance(e.item, Explanation) and input_of(e.item) == key)
+        scales = {number(float(e.item.values.abs().max()), 2) for e in inside if isinstance(e.item, Explanation)}
+        note = (say(lang, "own scales"),) if len(scales) > 1 else ()
+        made.append(Group(f"{say(lang, 'input')} {at}", note, inside, beside=len(inside) > 1))
     return (*made, *(e for e in entries if not isinstance(e.item, Explanation)))
-
-
-def _place(entry: Entry) -> int:
-    return entry.item.ordinal if isinstance(entry.item, Explanation) else 0
-
-
-def model_of(e: Explanation) -> str:
-    """The model's name, empty where it has none."""
-    return visible(str(e.provenance.get("model") or ""), 120)
 
 
 def overview(entries: Sequence[Entry], template: str, lang: str) -> Grid | None:
     """A row for each entry, in the columns that tell them apart; None where there is one only."""
     if template == "audit":
-        rows = [(e.label, e.question, _word(e, lang), _count(e)) for e in entries]
+        rows = [(e.label, e.name, _word(e, lang), _count(e)) for e in entries]
         return _table(("kind", "question", "verdict", "found"), rows, lang, numbers=3)
     explained = [(entry, entry.item) for entry in entries if isinstance(entry.item, Explanation)]
     if template == "methods":

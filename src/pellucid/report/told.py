@@ -15,7 +15,7 @@ from pellucid.views import cost, story
 from pellucid.views.bars import told as with_error
 from pellucid.views.svg import heading
 from pellucid.views.words import Phrase, detail_name, method_name, say
-from pellucid.views.writing import isolate, number, signed, visible
+from pellucid.views.writing import clip, isolate, number, signed, visible
 from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Explanation, Finding, Verdict
 from pellucid.words.table import Cell, Table
@@ -25,6 +25,8 @@ TOP = 10
 SHORT = 60
 """Rows up to which a table that is not the record's first is shown."""
 TALL = 400
+LEAST = 120.0
+"""Ems of a drawing's own words that a reader in a hurry is told."""
 
 EVIDENCE = ("rows", "passes", "seconds", "chunk", "dtype", "device", "isolation", "strict", "precision",
             "shared_by", "recomputed", "retries")  # fmt: skip
@@ -49,10 +51,21 @@ def entry(item: Drawn, id: str, svg: str, lang: str) -> Entry:
     question, spoken = heading(svg)
     question = question or say(lang, f"kind {item.drawn}")
     verdict = verdict_of(item)
-    sentence = story.sentence(item, lang) if isinstance(item, Explanation) else question
+    sentence = story.sentence(item, lang) if isinstance(item, Explanation) else _answer(question, spoken, verdict, lang)
     short = lines_of(verdict, lang)[0] if verdict is not None else say(lang, "no verdict")
     return Entry(id, item, svg, spoken or question, say(lang, f"kind {item.drawn}"), question, sentence,
                  verdict.status if verdict else "", short, tuple(_blocks(item, verdict, lang)))
+
+
+def _answer(question: str, spoken: str, verdict: Verdict | None, lang: str) -> str:
+    """The question and what the drawing answers, which it says to who does not see it; the verdict stands elsewhere."""
+    for line in () if verdict is None else (*lines_of(verdict, lang), *(reason(f, lang)[0] for f in verdict.findings)):
+        spoken = spoken.replace(line, "", 1)
+    answer = clip(spoken.strip(" .。;；\n"), LEAST)
+    if not answer:
+        return question
+    asked = question if question.endswith(("?", "？")) else question + say(lang, "colon").strip()
+    return say(lang, "asked", question=Phrase(asked), answer=Phrase(answer))
 
 
 def verdict_of(item: Any) -> Verdict | None:
@@ -173,9 +186,8 @@ def _tables(item: Any, lang: str) -> Iterable[Block]:
 
 def _grid(table: Table, lang: str) -> tuple[Grid | Lines, ...]:
     rows = tuple(tuple(_cell(cell, lang) for cell in row) for row in table.rows[:TOP])
-    words = next((i for i in range(len(table.columns), 0, -1) if i == 1 or any(
-        isinstance(row[i - 1], str) for row in table.rows)), 1)
-    grid = Grid(tuple(visible(c.title, 120) for c in table.columns), rows, numbers=words)
+    words = tuple(i for i in range(1, len(table.columns)) if any(isinstance(row[i], str) for row in table.rows))
+    grid = Grid(tuple(visible(c.title, 120) for c in table.columns), rows, words=words)
     rest = len(table.rows) - TOP
     return (grid, soft(say(lang, "more rows", n=rest))) if rest > 0 else (grid,)
 

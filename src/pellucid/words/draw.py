@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pellucid.languages.choice import chosen
+from pellucid.words.errors import OptionError, nearest
 from pellucid.words.table import Table
 from pellucid.words.table import chosen as table_of
 
@@ -50,6 +53,22 @@ def call(what: str, *args: Any, **options: Any) -> Any:
     return getattr(importlib.import_module(module), name)(*args, **options)
 
 
+WIDTHS = {"draw": (320, 2000, "320 to 2000 pixels"), "text": (24, 1000, "24 to 1000 characters")}
+"""How wide a drawing, and one in characters, may be."""
+
+
+def checked(view: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raises `option.unknown` for an option that a view has not, and `option.width`."""
+    known = [n for n, p in inspect.signature(view).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            raise OptionError("option.unknown", f"the option {name!r}", ", ".join(known), nearest(name, known))
+    if "width" in options and view.__name__ in WIDTHS:
+        (low, high, told), width = WIDTHS[view.__name__], options["width"]
+        if isinstance(width, bool) or not isinstance(width, int | float) or not low <= width <= high:
+            raise OptionError("option.width", f"width={width!r}", told, "choose a width in between")
+
+
 class Drawn:
     """Whatever has a drawing: one SVG, the same in characters, its numbers as tables, and files of all of these.
 
@@ -84,8 +103,9 @@ class Drawn:
         return table_of(self.tables(lang="en"), table).to_frame()
 
     def _view(self, what: str, options: dict[str, Any]) -> Any:
-        spoken = {**options, "lang": chosen(options.get("lang"))}
-        return getattr(importlib.import_module(VIEWS[self.drawn]), what)(self, **spoken)
+        view = getattr(importlib.import_module(VIEWS[self.drawn]), what)
+        checked(view, options)
+        return view(self, **{**options, "lang": chosen(options.get("lang"))})
 
     def export(self, path: str | PathLike[str], **options: Any) -> Path:
         """Write the drawing or its numbers to a file, by its ending; options and errors as for `pellucid.export`."""

@@ -219,6 +219,11 @@ SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("one that typst can write as {0}", "typst 能写成 {0} 的页面"),
         ("write .html or .svg instead, and report this", "改写成 .html 或 .svg，并报告此问题"),
     ),
+    "report.empty": (
+        ("no records", "没有记录"),
+        ("one at least", "至少一条"),
+        ("pass what explain() or another verb returned", "传入 explain() 或其他动词返回的内容"),
+    ),
     "report.format": (
         ("'.html' or '.pdf'", "'.html' 或 '.pdf'"),
         ("give the file a name ending in .html or .pdf", "文件名以 .html 或 .pdf 结尾"),

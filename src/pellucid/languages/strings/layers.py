@@ -8,6 +8,8 @@ LAYERS: dict[str, tuple[str, str]] = {
     "looked at": ("{n} inputs", "{n} 个输入"), "looked at one": ("1 input", "1 个输入"),
     "units": ("{n} units", "{n} 个单元"),
     "layer": ("layer", "层"), "shape": ("shape", "形状"),
+    "in a wider window": ("{n} more columns in a wider window: {list}", "窗口更宽时另有 {n} 列：{list}"),
+    "in a wider window one": ("1 more column in a wider window: {list}", "窗口更宽时另有 1 列：{list}"),
     "layer mean": ("mean {value}", "均值 {value}"), "layer spread": ("spread {value}", "离散度 {value}"),
     "layer sparsity": ("{value} at zero", "{value} 为零"),
     "layer dead": ("{value} of channels never change", "{value} 的通道从不变化"),

@@ -72,8 +72,10 @@ READING: dict[str, tuple[str, str]] = {
     "caveats": ("What it does not say", "它没有说明什么"),
     "caveat explanation": (
         "It tells what moved the score of this model for this input, not what causes the thing in the world. Another "
-        "method, baseline or target answers another question.",
-        "它说明此模型对此输入的得分由什么影响，而不是现实中的因果。换一种方法、基线或目标，回答的是另一个问题。"),
+        "method, baseline or target answers another question. The score is the number that the model gives for the "
+        "target; it is a probability only where the verdict says so.",
+        "它说明此模型对此输入的得分由什么影响，而不是现实中的因果。换一种方法、基线或目标，回答的是另一个问题。"
+        "得分是模型为该目标给出的数值；只有结论中说明时才是概率。"),
     "caveat evaluation": (
         "A good number shows that the explanation follows the model, not that the model is right.",
         "好的分数说明解释与模型相符，并不说明模型正确。"),
