@@ -23,6 +23,7 @@ from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
 from pellucid.look import layer_of
 from pellucid.models.subject import Example, Subject
+from pellucid.provenance import Provenance
 from pellucid.streaming import Refused, inputs, settled
 from pellucid.views.faults import told
 from pellucid.words.activity import Activity, Channels, Fault
@@ -117,7 +118,8 @@ def activity(
     evidence = Evidence(passes=int(spent[0]), forwards=int(spent[1]), seconds=spent[2], chunk=tally.chunk,
                         isolation=tally.isolation, rows_interact=tally.interact)
     shown = {layer.name: record[layer.name] for layer in kept if layer.told}
-    return Activity(shown, tuple(faults), number - len(refused.found), subject.name, evidence, refused.found)
+    return Activity(shown, tuple(faults), number - len(refused.found), subject.name, evidence, refused.found,
+                    Provenance(subject))
 
 
 def _case(example: Example) -> Case:

@@ -22,6 +22,7 @@ from pellucid.models.subject import Example, Subject
 from pellucid.numbers import cav as cavs
 from pellucid.numbers.permutation import extremes, joint, p_values, relabelled, yekutieli
 from pellucid.numbers.significance import discoveries
+from pellucid.provenance import Provenance
 from pellucid.words.case import Case
 from pellucid.words.concepts import Concepts, Tested
 from pellucid.words.errors import LayerError, OptionError, PellucidError, nearest
@@ -122,7 +123,7 @@ def tcav(
     return Concepts({(t.concept, t.layer): t for t in tests}, goal.describe(subject.labels), len(shown),
                     len(sorted_[0].counters), permutations, level, control, over, cav, penalty, seed, subject.name,
                     evidence_of(tally), {g.name: tuple(read_[i].shown for i in g.union[: min(g.concept, CARD)].tolist())
-                                         for g in sorted_})
+                                         for g in sorted_}, Provenance(subject, seed))
 
 
 CARD = 6

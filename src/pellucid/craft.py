@@ -20,6 +20,7 @@ from pellucid.look import Layer, layer_of
 from pellucid.methods.craft import Box, Crops, Weight, boxes, enlarged, regions, weighed
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.factorisation import Factors, factorised
+from pellucid.provenance import Provenance
 from pellucid.words.craft import Craft, Crop, Part
 from pellucid.words.errors import LayerError, OptionError, PellucidError
 from pellucid.words.explanation import Finding
@@ -170,7 +171,8 @@ def _record(subject: Subject, examples: list[Example], cut: list[tuple[Box, ...]
         maps = maps[..., laid.before :]
     side = cut[0][0][2] - cut[0][0][0]
     return Craft(parts, laid.name, target, len(examples), len(owner), side, factors.lost, seed, maps[:, order],
-                 grid if math.prod(grid) == maps.shape[2] else (), subject.name, tuple(findings), evidence)
+                 grid if math.prod(grid) == maps.shape[2] else (), subject.name, tuple(findings), evidence,
+                 Provenance(subject, seed))
 
 
 def _best(amounts: list[float], owner: list[tuple[int, Box]], examples: list[Example], keep: int) -> tuple[Crop, ...]:

@@ -237,7 +237,7 @@ def told(e: Explanation, found: Judged, model: str, tally: Tally | None = None) 
         passes=tally.passes, forwards=tally.forwards, rows=tally.rows, seconds=tally.seconds, chunk=tally.chunk,
         isolation=tally.isolation, twin=tally.twin, agreement=dict(tally.agreement))
     return Evaluation(found.measurements, e.method, e.target, model, Verdict(findings), evidence, found.unfit,
-                      e.ordinal)
+                      e.ordinal, e.provenance)
 
 
 ALPHA = 0.05

@@ -240,8 +240,8 @@ def record(plan: Plan, result: Result, tally: Tally, settings: Settings, sharing
         values, place, plan.method.name, target.describe(plan.subject.labels), result.score, elements, error,
         result.baseline, residual, plan.subject.labels, {}, Verdict((*result.fit, *verdict.findings)), evidence,
         recipe(plan, target, settings),
-        Provenance(plan.subject, plan.seed, now), card.paper, plan.method.summary, plan.example.shown,
-        plan.ordinal, dict(found.details), means, plan.kept(tally, case.carrier), parts or {})
+        Provenance(plan.subject, plan.seed, now, case.carrier.inputs), card.paper, plan.method.summary,
+        plan.example.shown, plan.ordinal, dict(found.details), means, plan.kept(tally, case.carrier), parts or {})
 
 
 def means_of(plan: Plan) -> str:

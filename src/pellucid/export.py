@@ -183,6 +183,8 @@ def _beside(item: Drawn) -> dict[str, Any]:
         value = getattr(item, name, None)
         if value is not None and value != "":
             told[name] = value
+    if model := getattr(getattr(item, "run", None), "model", ""):
+        told.setdefault("model", model)
     verdict = verdict_of(item)
     if verdict is not None:
         told["verdict"] = {"status": verdict.status, "findings": verdict.findings}

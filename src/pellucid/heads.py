@@ -23,6 +23,7 @@ from pellucid.engine.run import attentions, run, surveyed
 from pellucid.engine.settings import Settings, Tally
 from pellucid.explain import wrapped
 from pellucid.models.subject import Example, Subject
+from pellucid.provenance import Provenance
 from pellucid.streaming import Refused, settled, streamed
 from pellucid.views.faults import told
 from pellucid.words.activity import Fault
@@ -256,4 +257,5 @@ def _record(subject: Subject, asked: Asked, sums: _Sums, failed: dict[int, Findi
         similarity, sums.mean(1), sums.compared, ablation,
         Estimated.share(rows["right"][:, 0]) if "right" in rows else None,
         Estimated.of(rows["own loss"][:, 0]) if "own loss" in rows else None,
-        found, subject.name, evidence, failed, subject, margins, asked.heads, example)
+        found, subject.name, evidence, failed, subject, margins, asked.heads, example,
+        Provenance(subject))

@@ -25,6 +25,7 @@ from pellucid.methods.attention import gated
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.activity import FIGURES, Contribution, Figures, Running, Spectrum, Spread, ranked
 from pellucid.numbers.ranks import spearman
+from pellucid.provenance import Provenance
 from pellucid.streaming import Refused, settled
 from pellucid.streaming import inputs as inputs_of
 from pellucid.views.faults import told as fault_told
@@ -179,7 +180,8 @@ def look(
     seen = {layer.name: _seen(layer, kept, rank) for layer in chosen[0]}
     told, without = _beside(subject, first, target, budget, chunk, precision) if kept.maps and beside else ({}, {})
     return Look(seen, tuple(kept.maps), kept.agreed, told, without, kept.agreement, kept.inputs - len(failed),
-                subject.name, tuple(kept.shown), *chosen[2], evidence, failed, _findings(chosen[0], kept))
+                subject.name, tuple(kept.shown), *chosen[2], evidence, failed, _findings(chosen[0], kept),
+                Provenance(subject))
 
 
 def _beside(subject: Subject, raw: Any, target: Any, budget: int | str | None, chunk: int | None, precision: str

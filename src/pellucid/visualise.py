@@ -20,6 +20,7 @@ from pellucid.look import Layer, layer_of
 from pellucid.methods.visualise import Climbed, climb
 from pellucid.models.subject import Example, Subject
 from pellucid.numbers.fourier import Basis
+from pellucid.provenance import Provenance
 from pellucid.words.concepts import Tested
 from pellucid.words.craft import Part
 from pellucid.words.direction import Direction
@@ -103,7 +104,8 @@ def visualise(
         raise found
     shown = (found.value - low) / (high - low)
     return Visualised(_bytes(shown), found.value.cpu(), target.describe(subject.labels), found.reached, found.start,
-                      found.controls, found.history, steps, seed, subject.name, _findings(found), evidence_of(tally))
+                      found.controls, found.history, steps, seed, subject.name, _findings(found), evidence_of(tally),
+                      Provenance(subject, seed))
 
 
 def _blank(subject: Subject, size: int | tuple[int, int] | None, channels: int) -> Example:

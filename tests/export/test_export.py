@@ -211,6 +211,24 @@ def test_a_figure_for_latex_escapes_what_latex_would_read(records: dict[str, Any
     assert escaped("\\") == r"\textbackslash{}"
 
 
+@pytest.mark.parametrize("kind", ["explanation", "map", "evaluation", "comparison", "look", "activity", "heads"])
+def test_every_record_says_which_weights_and_versions_it_comes_from(kind: str, records: dict[str, Any], tmp_path: Path
+                                                                    ) -> None:
+    told = json.loads(records[kind].export(tmp_path / "x.json").read_text("utf-8"))["provenance"]
+    assert told["weights"].startswith("sha256:")
+    assert told["pellucid"] == pellucid.__version__
+    page = records[kind].export(tmp_path / "x.html", lang="zh").read_text("utf-8")
+    assert told["weights"] in page
+    assert "<dt>权重</dt>" in page
+
+
+def test_what_was_explained_has_a_digest(records: dict[str, Any]) -> None:
+    digits, (one, other) = pellucid.load("demo:digits"), pellucid.samples("digits")[:2]
+    same = pellucid.explain(pellucid.load("demo:digits-clean"), one, "saliency").provenance["input"]
+    assert pellucid.explain(digits, one, "grad_cam").provenance["input"] == same
+    assert pellucid.explain(digits, other, "grad_cam").provenance["input"] != same
+
+
 def test_no_figure_takes_the_place_of_another_file(records: dict[str, Any], tmp_path: Path) -> None:
     e, other = records["explanation"], records["map"]
     kept = other.export(tmp_path / "why.pdf").read_bytes()

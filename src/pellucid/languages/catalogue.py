@@ -5,7 +5,7 @@ from __future__ import annotations
 from pellucid.languages.choice import LANGUAGES, chosen
 from pellucid.languages.filling import filled
 from pellucid.languages.marks import isolate, visible
-from pellucid.languages.names import DETAILS, METHODS, METRICS
+from pellucid.languages.names import DETAILS, FACTS, METHODS, METRICS
 from pellucid.languages.sentences import translated
 from pellucid.languages.strings.concepts import CONCEPTS
 from pellucid.languages.strings.drawings import DRAWINGS
@@ -51,6 +51,13 @@ def detail_name(name: str, lang: str | None) -> str:
     """What a method says beside its values, as it is written."""
     if name in DETAILS:
         return DETAILS[name][LANGUAGES.index(chosen(lang))]
+    return visible(name.replace("_", " "), 120)
+
+
+def fact_name(name: str, lang: str | None) -> str:
+    """What was chosen or where a record comes from, as it is written."""
+    if name in FACTS:
+        return FACTS[name][LANGUAGES.index(chosen(lang))]
     return visible(name.replace("_", " "), 120)
 
 

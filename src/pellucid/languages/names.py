@@ -67,6 +67,24 @@ DETAILS: dict[str, tuple[str, str]] = {
 }
 """What methods say beside their values; others are named by their words."""
 
+FACTS: dict[str, tuple[str, str]] = {
+    "model": ("model", "模型"), "weights": ("weights", "权重"), "input": ("input", "输入"),
+    "seed": ("seed", "随机种子"),
+    "machine": ("machine", "机器"), "threads": ("threads", "线程数"), "inputs": ("inputs", "输入数"),
+    "layer": ("layer", "层"), "method": ("method", "方法"), "target": ("target", "目标"), "steps": ("steps", "步数"),
+    "ablation": ("heads were put out by", "头的消去方式"), "compared": ("heads are compared over", "头的比较对象"),
+    "sets": ("random counter-sets", "随机对照组数"), "permutations": ("permutations", "置换次数"),
+    "level": ("level of significance", "显著性水平"), "control": ("many tests are controlled by", "多重检验校正"),
+    "over": ("directions are found over", "方向所在"), "cav": ("directions are found by", "方向的求法"),
+    "penalty": ("penalty", "惩罚系数"), "crops": ("crops", "裁片数"),
+    "crop": ("side of a crop (pixels)", "裁片边长（像素）"),
+    "probes": ("inputs of the probe set", "探测集输入数"), "probe": ("probe set", "探测集"),
+    "bh": ("Benjamini-Hochberg", "Benjamini-Hochberg"), "units": ("units", "单元"), "places": ("places", "位置"),
+    "logistic": ("logistic regression", "逻辑回归"), "ridge": ("ridge regression", "岭回归"),
+    "mean_difference": ("difference of means", "均值差"),
+}
+"""What was chosen and where a record comes from, in plain words; others are named by their words."""
+
 METRICS: dict[str, tuple[str, str]] = {
     "deletion": ("Deletion", "删除曲线"),
     "insertion": ("Insertion", "插入曲线"),

@@ -15,7 +15,7 @@ from pellucid.words.evaluation import Evaluation
 
 def metrics(e: Evaluation, lang: str) -> Iterable[Block]:
     """Every metric with its interval and its controls, in figures and in words; then the papers."""
-    heads = (say(lang, "metric"), say(lang, "value"), say(lang, "controls"), "p")
+    heads = (say(lang, "metric"), say(lang, "measured"), say(lang, "controls"), "p")
     rows = tuple((metric_name(m.name, lang), " ".join(filter(None, (number(m.value), within(m)))), number(m.control),
                   number(m.p)) for m in e.values())
     said = tuple(((f"{metric_name(m.name, lang)}{say(lang, 'colon')}{plain(m, lang)}", "soft"),) for m in e.values())

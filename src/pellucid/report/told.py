@@ -14,7 +14,7 @@ from pellucid.report.document import Block, Entry, Grid, Lines, Pairs, Run
 from pellucid.views import cost, story
 from pellucid.views.bars import told as with_error
 from pellucid.views.svg import heading
-from pellucid.views.words import Phrase, detail_name, method_name, say
+from pellucid.views.words import Phrase, detail_name, fact_name, method_name, say
 from pellucid.views.writing import clip, isolate, number, signed, visible
 from pellucid.words.draw import Drawn
 from pellucid.words.explanation import Evidence, Explanation, Finding, Verdict
@@ -44,6 +44,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "training": ("run.method", "run.probes", "run.probe"),
 }
 """What was chosen, for the kinds whose recipe is their own attributes."""
+CHOICES = ("control", "over", "cav", "ablation")
+"""Those that are words of ours."""
 
 
 def entry(item: Drawn, id: str, svg: str, lang: str) -> Entry:
@@ -136,7 +138,8 @@ def _blocks(item: Any, verdict: Verdict | None, lang: str) -> Iterable[Block]:
     yield from _evidence(item, lang)
     known = getattr(item, "provenance", None) or {k: v for k in ("model",) if (v := _reached(item, k, f"run.{k}"))}
     if known:
-        yield Block(say(lang, "provenance"), (pairs(known.items(), lang),), record=True)
+        yield Block(say(lang, "provenance"), (pairs(((fact_name(k, lang), v) for k, v in known.items()), lang),),
+                    record=True)
 
 
 def _verdict(verdict: Verdict, lang: str) -> Block:
@@ -209,12 +212,17 @@ def _remarks(item: Any, lang: str) -> list[str]:
 
 def _recipe(item: Any, lang: str) -> Iterable[Block]:
     recipe = getattr(item, "recipe", None)
-    if recipe is not None and len(recipe):
+    several = getattr(item, "explanations", None)
+    if several is not None:
+        told = several.values() if isinstance(several, Mapping) else several
+        yield Block(say(lang, "recipe"), (pairs(((method_name(e.method, lang), e.recipe) for e in told), lang),),
+                    record=True)
+    elif recipe is not None and len(recipe):
         replay = soft(say(lang, "replay" if recipe.replayable else "no replay"))
         yield Block(say(lang, "recipe"), (pairs(recipe.items(), lang), replay), record=True)
     elif item.drawn in SETTINGS:
-        chosen = [(detail_name(name.rpartition(".")[2], lang), value) for name in SETTINGS[item.drawn]
-                  if (value := _reached(item, name)) not in (None, "")]
+        chosen = [(fact_name(name.rpartition(".")[2], lang), fact_name(value, lang) if name in CHOICES else value)
+                  for name in SETTINGS[item.drawn] if (value := _reached(item, name)) not in (None, "")]
         yield Block(say(lang, "settings"), (pairs(chosen, lang),), record=True)
 
 
@@ -231,10 +239,12 @@ def _reached(item: Any, *names: str) -> Any:
 
 def _evidence(item: Any, lang: str) -> Iterable[Block]:
     evidence: Evidence | None = getattr(item, "evidence", None)
-    if evidence is None:
+    if evidence is None or not (evidence.passes or evidence.rows):
         return
     alone = isinstance(item, Explanation)
     told: list[tuple[str, Any]] = [(say(lang, key), getattr(evidence, key)) for key in (EVIDENCE if alone else SHARED)]
+    units = {say(lang, "seconds"): cost.taken, say(lang, "chunk"): lambda n: say(lang, "n rows", n=n)}
+    told = [(name, units[name](value) if name in units else value) for name, value in told]
     if alone:
         told += _alone(item, lang)
     for at, finding in getattr(item, "failed", {}).items():
@@ -255,7 +265,8 @@ def _alone(e: Explanation, lang: str) -> list[tuple[str, Any]]:
         told.append((say(lang, "memory"), say(lang, f"memory {found.memory}", mib=mib)))
     if found.joules is not None:
         told.append((say(lang, "joules"), found.joules))
-    told += [(say(lang, f"time {part}"), seconds) for part in cost.PARTS if (seconds := found.time.get(part, 0.0)) > 0]
+    told += [(say(lang, f"time {part}"), cost.taken(seconds)) for part in cost.PARTS
+             if (seconds := found.time.get(part, 0.0)) > 0]
     told += [(name, translated("choice", str(why), lang)) for name, why in found.chosen.items()]
     if e.residual is not None:
         told.append((say(lang, "residual"), float(e.residual)))

@@ -16,14 +16,14 @@ def text(e: Explanation, lang: str = "en") -> str:
     """One line per part of the time, the longest part with the longest bar; then what else it took."""
     spent = {part: e.evidence.time.get(part, 0.0) for part in PARTS}
     total = sum(spent.values())
-    lines = [say(lang, "time", seconds=_time(total))]
+    lines = [say(lang, "time", seconds=taken(total))]
     width = max(columns(say(lang, f"time {part}")) for part in PARTS)
     for part, seconds in spent.items():
         if seconds <= 0:
             continue
         share = seconds / total
         bar = pad("█" * round(BAR * share) or "▏", BAR)
-        lines.append(f"  {pad(say(lang, f'time {part}'), width)}  {bar}  {share:>5.1%}  {_time(seconds)}")
+        lines.append(f"  {pad(say(lang, f'time {part}'), width)}  {bar}  {share:>5.1%}  {taken(seconds)}")
     known = e.evidence
     rest = [say(lang, "time passes", passes=known.passes, forwards=known.forwards, rows=known.rows)]
     if known.peak_bytes is not None:
@@ -33,5 +33,6 @@ def text(e: Explanation, lang: str = "en") -> str:
     return "\n".join([*lines, *(f"  {line}" for line in rest)])
 
 
-def _time(seconds: float) -> str:
+def taken(seconds: float) -> str:
+    """A time as a reader wants it."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"

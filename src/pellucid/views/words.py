@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pellucid.languages.catalogue import CATALOGUE, Phrase, detail_name, method_name, metric_name, say
+from pellucid.languages.catalogue import CATALOGUE, Phrase, detail_name, fact_name, method_name, metric_name, say
 from pellucid.languages.choice import LANGUAGES, chosen
 
-__all__ = ["CATALOGUE", "LANGUAGES", "Phrase", "chosen", "detail_name", "method_name", "metric_name", "say"]
+__all__ = ["CATALOGUE", "LANGUAGES", "Phrase", "chosen", "detail_name", "fact_name", "method_name", "metric_name",
+           "say"]

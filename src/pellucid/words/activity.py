@@ -92,6 +92,7 @@ class Activity(Drawn, Mapping[str, Channels], drawn="activity"):
     model: str = ""
     evidence: Evidence = field(default_factory=Evidence)
     failed: Mapping[int, Finding] = field(default_factory=dict[int, Finding])
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def verdict(self) -> Verdict:

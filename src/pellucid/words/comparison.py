@@ -98,6 +98,11 @@ class Comparison(Drawn, Mapping[str, Explanation], drawn="comparison"):
         return next(iter(self.explanations.values()))
 
     @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Where the explanations come from, which is the same for all."""
+        return {k: v for k, v in self.first.provenance.items() if k != "seed"}
+
+    @property
     def target(self) -> str:
         return self.first.target
 

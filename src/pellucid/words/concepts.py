@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -85,6 +86,7 @@ class Concepts(Drawn, Mapping[tuple[str, str], Tested], drawn="concepts"):
     model: str = ""
     evidence: Evidence = field(default_factory=Evidence)
     shown: Mapping[str, tuple[Shown, ...]] = field(default_factory=dict[str, tuple[Shown, ...]])
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def significant(self) -> list[Tested]:

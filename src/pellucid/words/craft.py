@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,7 @@ class Craft(Drawn, Sequence[Part], drawn="craft"):
     model: str = ""
     findings: tuple[Finding, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __getitem__(self, number: Any) -> Any:
         return self.parts[number]

@@ -79,6 +79,7 @@ class Evaluation(Drawn, Mapping[str, Measurement], drawn="evaluation"):
     evidence: Evidence = field(default_factory=Evidence)
     unfit: Mapping[str, Finding] = field(default_factory=dict[str, Finding])
     ordinal: int = 0
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __getitem__(self, name: str) -> Measurement:
         return self.measurements[name]

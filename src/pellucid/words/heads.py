@@ -120,6 +120,7 @@ class Heads(Drawn, drawn="heads"):
     margins: Tensor | None = None
     sites: Sequence[Any] = ()
     example: Any = None
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def verdict(self) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,6 +82,7 @@ class Look(Drawn, Mapping[str, Seen], drawn="look"):
     evidence: Evidence = field(default_factory=Evidence)
     failed: Mapping[int, Finding] = field(default_factory=dict[int, Finding])
     findings: tuple[Fault, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def verdict(self) -> Verdict | None:

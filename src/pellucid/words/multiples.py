@@ -33,6 +33,12 @@ class Multiples(Drawn, Sequence[Explanation], drawn="multiples"):
         return [e for row in self.cells for e in row if isinstance(e, Explanation)]
 
     @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What all explanations have in common of where they come from."""
+        every = [dict(e.provenance) for e in self.explanations]
+        return {k: v for k, v in every[0].items() if all(o.get(k) == v for o in every)} if every else {}
+
+    @property
     def verdict(self) -> Verdict:
         """Every doubt about any of them, once by code and reason."""
         found: dict[tuple[str, str], Finding] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class Visualised(Drawn, drawn="visualised"):
     model: str = ""
     findings: tuple[Finding, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def control(self) -> float:

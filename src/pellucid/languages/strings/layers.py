@@ -60,6 +60,8 @@ LAYERS: dict[str, tuple[str, str]] = {
                         "每个查询（纵向）看向何处（横向）。仅凭注意力不是归因：它不知道得分。"
                         "旁边标出它与真正支持得分的部分的一致程度。"),
     "agrees": ("ranks agree to {r} with gradient × attention", "与 梯度 × 注意力 的秩一致度 {r}"),
+    "averaged": ("Each dot of these pictures is the mean of up to {n} × {n} values of a {rows} × {columns} map.",
+                 "这些图的每个点是 {rows} × {columns} 图中至多 {n} × {n} 个值的均值。"),
     "mean of heads": ("mean of heads", "各头均值"), "head": ("head {n}", "头 {n}"),
     "class token": ("Where the class token looked, over the picture", "类别词元看向画面的何处"),
     "beside attention": ("Beside attention: what of it spoke for the score", "注意力之外：其中什么支持了得分"),
