@@ -45,9 +45,10 @@ font-variant-numeric:tabular-nums}}
 figure{{margin:0 0 26px}}
 figure>svg{{display:block;width:100%;height:auto}}
 figure>svg.small{{display:none}}
-.facts{{columns:3 270px;column-gap:44px}}
+.facts{{columns:3 270px;column-gap:44px;margin-bottom:24px}}
 .facts>div{{break-inside:avoid;margin-bottom:28px}}
-.facts>.broad{{column-span:all}}
+.facts>.broad{{column-span:all;padding-top:24px}}
+.facts>.broad:first-child{{padding-top:0}}
 .facts p{{font-size:14.5px}}
 .facts table+p,.facts dl+p{{margin-top:10px;font-size:13px}}
 details{{margin:0 0 28px}}
