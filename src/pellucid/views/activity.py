@@ -74,8 +74,6 @@ def counts(c: Channels, lang: str) -> str:
 
 def text(activity: Activity, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: findings, and a table of counts."""
-    if not 24 <= width <= 1000:
-        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     about = say(lang, "looked at one" if activity.inputs == 1 else "looked at", n=activity.inputs)
     out = wrap(say(lang, "active", model=activity.model) + say(lang, "joint") + about, width, columns)
     out += findings_text(activity.findings, lang, width)
@@ -85,7 +83,7 @@ def text(activity: Activity, *, lang: str = "en", width: int = 80) -> str:
         len(c.dead), len(c.nearly), len(c.always), sum(len(g) - 1 for g in c.duplicated), len(c.saturated),
         len(c.not_finite))),
         number(c.scale)] for c in activity.values()]
-    out += ["", *table([heads, *rows], width)]
+    out += ["", *table([heads, *rows], width, lang, left=1)]
     for at, finding in activity.failed.items():
         out += wrap(f"{say(lang, 'input')} {at + 1}: {finding.code}: {finding.told(lang)[0]}", width, columns)
     return "\n".join(out) + "\n"

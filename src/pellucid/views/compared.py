@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pellucid.numbers.agreement import unit
 from pellucid.views.evaluation import head_text
+from pellucid.views.look import table
 from pellucid.views.matrix import percent, two
 from pellucid.views.words import method_name, metric_name, say
 from pellucid.views.writing import clip, columns, number, pad, visible, wrap
@@ -93,14 +94,14 @@ def text(compared: Comparison, *, lang: str = "en", width: int = 80) -> str:
     out = [*head_text(c, lang, width), "", *wrap(title(c, lang) + "  " + facts(c, lang), width, columns), ""]
     heads, rows = cells(c, lang)
     out += [*wrap(say(lang, "baseline worth" if c.baselines else "worth"), width, columns),
-            *_lines([heads, *rows], width), ""]
+            *_table([heads, *rows], width, lang), ""]
     if len(c) > 1:
         out.append(say(lang, "agreement"))
         for what in MEASURES:
             matrix = c.agreement[what]
-            out += ["", "  " + say(lang, f"agree {what}", k=c.k)]
+            out += ["", *("  " + t for t in wrap(say(lang, f"agree {what}", k=c.k), width - 2, columns))]
             body = [[f"{i + 1} {label(c, n, lang)}", *(two(float(v)) for v in matrix[i])] for i, n in enumerate(c)]
-            out += _lines([["", *(str(i + 1) for i in range(len(c)))], *body], width)
+            out += _table([["", *(str(i + 1) for i in range(len(c)))], *body], width, lang)
         out.append("")
     names = feature_names(c, lang)
     for key, values, _ in sums_of(c)[:1]:
@@ -121,11 +122,6 @@ def text(compared: Comparison, *, lang: str = "en", width: int = 80) -> str:
     return "\n".join(out) + "\n"
 
 
-def _lines(rows: list[list[str]], width: int) -> list[str]:
-    """Rows in columns as wide as what is in them; a first column that is too long is cut, last ones left out."""
-    wide = [max(columns(r[k]) for r in rows) for k in range(len(rows[0]))]
-    rest = sum(wide[1:]) + 2 * len(wide)
-    wide[0] = max(8, min(wide[0], width - rest))
-    used = [k for k in range(len(wide)) if 2 + sum(wide[: k + 1]) + 2 * k <= width]
-    return ["  " + "  ".join(pad(clip(r[k], wide[k], columns), wide[k], right=k > 0) for k in used).rstrip()
-            for r in rows]
+def _table(rows: list[list[str]], width: int, lang: str) -> list[str]:
+    """Names to the left and numbers to the right, set in a little."""
+    return ["  " + t for t in table(rows, width - 2, lang, left=1)]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
 from pellucid.views.heat import panel, picture_of
-from pellucid.views.look import table
+from pellucid.views.look import shorter, table
 from pellucid.views.png import data_uri, fit
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
-from pellucid.views.writing import clip, columns, number, signed, visible, wrap
+from pellucid.views.writing import clip, columns, em, number, signed, visible, wrap
 from pellucid.words.concepts import Concepts, Tested
 from pellucid.words.errors import OptionError
 from pellucid.words.explanation import Finding
@@ -71,13 +71,14 @@ def _card(concepts: Concepts, name: str, sheet: Sheet, y: float) -> tuple[list[E
              line(clip(visible(name, 120), sheet.inner / 18), x, y + 24, 16, "strong")]
     y += 34
     examples = concepts.shown.get(name, ())
-    pictures = [p for s in examples if (p := picture_of(s)) is not None]
+    pictures = [p for s in examples if (p := picture_of(s)) is not None][: int((sheet.inner + 8) / (SMALL + 8))]
+    tile = min(TILE, (sheet.inner + 8) / max(len(pictures), 1) - 8)
     for k, picture in enumerate(pictures):
-        tall = TILE * min(max(picture.shape[0] / picture.shape[1], 0.4), 1.0)
-        nodes.append(panel(data_uri(fit(picture, 2 * TILE)), x + k * (TILE + 8), y, TILE, tall,
+        tall = tile * min(max(picture.shape[0] / picture.shape[1], 0.4), 1.0)
+        nodes.append(panel(data_uri(fit(picture, 2 * TILE)), x + k * (tile + 8), y, tile, tall,
                            max(picture.shape[:2]) < 96))
     if pictures:
-        y += TILE + 6
+        y += tile + 6
     for s in [] if pictures else examples[:3]:
         told = s.text or say(sheet.lang, "comma").join(s.cells)
         if told:
@@ -90,25 +91,38 @@ def _card(concepts: Concepts, name: str, sheet: Sheet, y: float) -> tuple[list[E
     return nodes, y + 4
 
 
-TILE = 64
-"""Pixels across an example."""
+DOT = 5.0
+"""Radius of a concept's score, which keeps inside of its strip at 0 and at 1."""
+TILE, SMALL = 64, 36
+"""Pixels across an example where there is room for all, and at least: more are left out."""
 
 
 def _line(test: Tested, sheet: Sheet, y: float) -> tuple[list[Element], float]:
     x, inner = sheet.margin, sheet.inner
     low, high = test.usual
+
+    def at(share: float) -> float:
+        return x + DOT + (inner - 2 * DOT) * share
+
     kind = "pos" if test.slope > 0 else "neg"
-    nodes = [line(clip(visible(test.layer, 120), inner / 22), x, y + 12, 13, "strong"),
-             line(_verdict(test, sheet.lang), x + inner, y + 12, 12, kind if test.significant else "soft",
+    said = _verdict(test, sheet.lang)
+    room = min(inner / 22, (inner - em(said) * 12 - 12) / 13 * 0.88)  # bold letters are wider
+    nodes = [line(clip(visible(test.layer, 120), room), x, y + 12, 13, "strong"),
+             line(said, x + inner, y + 12, 12, kind if test.significant else "soft",
                   text_anchor="end"),
              el("rect", x=x, y=y + 22, width=inner, height=14, rx=3, class_="well"),
-             el("rect", x=x + inner * low, y=y + 24, width=max(inner * (high - low), 1), height=10, rx=2,
-                class_="soft", fill_opacity=0.25)]
-    nodes += [el("circle", cx=x + inner * s, cy=y + 29, r=2.4, class_=kind, fill_opacity=0.45) for s in test.scores]
-    nodes.append(el("circle", cx=x + inner * test.score, cy=y + 29, r=5, class_=kind if test.significant else "soft",
+             el("rect", x=at(low), y=y + 24, width=max(at(high) - at(low), 1), height=10, rx=2, class_="soft",
+                fill_opacity=0.25)]
+    nodes += [el("circle", cx=at(s), cy=y + 29, r=2.4, class_=kind, fill_opacity=0.45) for s in test.scores]
+    nodes.append(el("circle", cx=at(test.score), cy=y + 29, r=DOT, class_=kind if test.significant else "soft",
                     data_score=f"{test.score:.4g}", data_p=f"{test.p:.4g}"))
-    nodes.append(line(_figures(test, sheet.lang), x, y + 52, 12, "soft tab"))
-    return nodes, y + 56
+    first, *rest = _figures(test, sheet.lang).split(" · ")
+    rows = [first]
+    for figure in rest:  # a number stays beside its name
+        longer = f"{rows[-1]} · {figure}"
+        rows[-1:] = [longer] if em(longer) * 12 <= inner else [rows[-1], figure]
+    nodes += [line(row, x, y + 52 + 17 * k, 12, "soft tab") for k, row in enumerate(rows)]
+    return nodes, y + 39 + 17 * len(rows)
 
 
 def _over(concepts: Concepts, lang: str) -> str:
@@ -130,14 +144,13 @@ def _spoken(test: Tested, lang: str) -> str:
 
 def text(concepts: Concepts, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: a table, and what there is to know of single tests."""
-    if not 24 <= width <= 1000:
-        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     out = wrap(say(lang, "concepts", target=concepts.target) + "  " + _over(concepts, lang), width, columns)
     heads = [say(lang, k) for k in ("concept", "layer", "tcav score", "tcav slope", "tcav p", "tcav accuracy",
                                     "tcav stability", "tcav says")]
-    rows = [[visible(t.concept, 40), visible(t.layer, 40), number(t.score, 2), signed(t.slope), number(t.p, 2),
-             f"{t.accuracy:.0%}", number(t.stability, 2), _verdict(t, lang)] for t in concepts.values()]
-    out += ["", *table([heads, *rows], width), ""]
+    rows = [[visible(t.concept, 40), shorter(visible(t.layer, 40), max(width // 4, 12)), number(t.score, 2),
+             signed(t.slope), number(t.p, 2), f"{t.accuracy:.0%}", number(t.stability, 2), _verdict(t, lang)]
+            for t in concepts.values()]
+    out += ["", *table([heads, *rows], width, lang), ""]
     for code in dict.fromkeys(f.code for t in concepts.values() for f in t.findings):
         found = [f for t in concepts.values() for f in t.findings if f.code == code]
         out += wrap(f"{code}: {found[0].told(lang)[0]}", width, columns)

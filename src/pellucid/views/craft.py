@@ -14,7 +14,6 @@ from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
 from pellucid.views.writing import columns, number, pad, signed, wrap
 from pellucid.words.craft import Craft, Part
-from pellucid.words.errors import OptionError
 
 TILE = 72.0
 """Pixels across a crop."""
@@ -87,8 +86,6 @@ def _between(value: float, error: float) -> str:
 
 def text(craft: Craft, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: where each part is seen best, and its figures."""
-    if not 24 <= width <= 1000:
-        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     title = say(lang, "crafted", layer=craft.layer, target=craft.target)
     out = [*wrap(title + "  " + _over(craft, lang), width, columns), ""]
     most = max((p.importance for p in craft.parts), default=0.0) or 1.0

@@ -120,13 +120,14 @@ def _rows(e: Evaluation, sheet: Sheet, y: float) -> tuple[list[Element], float]:
                   line(f"{sheet.say('better')} →", start + span, y, 11.5, "soft", text_anchor="end")]
         y += 12
     for m in e.values():
-        nodes.append(_row(m, sheet, y, start, span))
-        y += (ROW if _compared(m) else BARE) + (34 if sheet.narrow and _compared(m) else 18 if sheet.narrow else 0)
+        made, y = _row(m, sheet, y, start, span)
+        nodes.append(made)
     return nodes, y + 8
 
 
-def _row(m: Measurement, sheet: Sheet, y: float, start: float, span: float) -> Element:
-    """One row; on a phone the words stand below the strip, and the kind is left out."""
+def _row(m: Measurement, sheet: Sheet, y: float, start: float, span: float) -> tuple[Element, float]:
+    """One row, and the y below; on a phone the words stand below the strip, and the kind is left out."""
+    least = (ROW if _compared(m) else BARE) + (34 if sheet.narrow and _compared(m) else 18 if sheet.narrow else 0)
     group = el("g", el("title", _spoken(m, sheet.lang)), data_metric=m.name, data_value=f"{m.value:.6g}",
                data_controls=compact(m.controls) if m.controls else None)
     group.add(el("path", d=f"M{sheet.margin:.1f} {y:.1f}h{sheet.inner:.1f}", class_="rule"))
@@ -143,9 +144,9 @@ def _row(m: Measurement, sheet: Sheet, y: float, start: float, span: float) -> E
     if _compared(m):
         group.add(*_strip(m, start, middle, span))
     below = middle + (38 if _compared(m) else 3 if not sheet.narrow else -1)
-    words, _ = lines(plain(m, sheet.lang), start, below, 12.5, span + (30 if sheet.narrow else 0),
-                     "" if _compared(m) else "soft", 1.3, most=2)
-    return group.add(*words)
+    room = span + (84 if _compared(m) else 30 if sheet.narrow else 0)  # below the strip no number stands to the right
+    words, after = lines(plain(m, sheet.lang), start, below, 12.5, room, "" if _compared(m) else "soft", 1.3)
+    return group.add(*words), max(y + least, after - 2.5)
 
 
 def _compared(m: Measurement) -> bool:
@@ -230,8 +231,6 @@ def _notes(e: Evaluation, sheet: Sheet) -> list[str]:
 
 def head_text(e: story.Checked, lang: str, width: int) -> list[str]:
     """The verdict as lines of text."""
-    if not 24 <= width <= 1000:
-        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     sign, out = {"pass": "✓", "warn": "!", "fail": "✗"}[e.verdict.status], list[str]()
     for i, reason in enumerate(story.verdict(e, lang)):
         first, *more = wrap(reason, width - 2, columns)
@@ -251,7 +250,8 @@ def text(evaluated: Evaluation, *, lang: str = "en", width: int = 80) -> str:
     for name, told, m in zip(names, figures, e.values(), strict=True):
         first, *more = wrap(plain(m, lang), max(width - left - right - 2, 16), columns)
         if left + right + 18 > width:
-            out += [name, f"  {told}", *("  " + t for t in wrap(plain(m, lang), width - 2, columns))]
+            out += [*wrap(name, width, columns), f"  {told}"]
+            out += ["  " + t for t in wrap(plain(m, lang), width - 2, columns)]
             continue
         out.append(f"{pad(name, left)}{pad(told, right, right=True)}  {first}")
         out += [" " * (left + right + 2) + t for t in more]

@@ -127,8 +127,6 @@ def _short(layer: str, head: int) -> str:
 
 def text(heads: Heads, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: findings, and a row per head."""
-    if not 24 <= width <= 1000:
-        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     out = wrap(say(lang, "heads", model=heads.model) + say(lang, "joint") + _about(heads, lang), width, columns)
     out += findings_text(heads.findings, lang, width)
     kinds = [k for k in SHOWN if k in heads.importance]
@@ -139,7 +137,7 @@ def text(heads: Heads, *, lang: str = "en", width: int = 80) -> str:
                 if (v := float(heads.importance[kind].values[k])) is not None]
         rows.append([_short(layer, head), *told, *("" if a is None else number(float(a.values[k]), 2)
                                                    for a in (heads.entropy, heads.distance))])
-    out += ["", *table(rows, width)]
+    out += ["", *table(rows, width, lang, left=1)]
     for at, finding in heads.failed.items():
         out += wrap(f"{say(lang, 'input')} {at + 1}: {finding.code}: {finding.told(lang)[0]}", width, columns)
     return "\n".join(out) + "\n"

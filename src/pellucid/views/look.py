@@ -13,7 +13,7 @@ from pellucid.views.heat import Array, panel, picture_of
 from pellucid.views.png import data_uri, fit
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
-from pellucid.views.writing import columns, number, pad, visible, wrap
+from pellucid.views.writing import clip, columns, number, pad, visible, wrap
 from pellucid.words.errors import OptionError
 from pellucid.words.look import Look, Seen
 
@@ -121,14 +121,12 @@ def _spoken(look: Look, lang: str) -> list[str]:
 
 def text(look: Look, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal: a table of figures, and of each head where it looked."""
-    if not 24 <= width <= 1000:
-        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     out = [*wrap(say(lang, "looked", model=look.model) + say(lang, "joint") + _inputs(look, lang), width, columns)]
     out += findings_text(look.findings, lang, width) if look.findings else []
     rows = [_row(s) for s in look.values()]
     if rows:
         heads = [say(lang, "layer"), say(lang, "shape"), *(say(lang, f"short {k}") for k in TOLD)]
-        out += ["", *table([heads, *rows], width)]
+        out += ["", *table([heads, *rows], width, lang)]
     if look.attentions:
         out += ["", *wrap(say(lang, "attention alone"), width, columns)]
         out += attention.text(look, lang, width)
@@ -143,8 +141,37 @@ def _row(seen: Seen) -> list[str]:
             *("" if v is None else f"{v:.0%}" if k in SHARES else number(v) for k, v in told.items())]
 
 
-def table(rows: list[list[str]], width: int) -> list[str]:
-    """Rows in columns as wide as what is in them; the last columns are left out where there is no room."""
-    wide = [max(columns(r[k]) for r in rows) for k in range(len(rows[0]))]
-    used = [k for k in range(len(wide)) if sum(wide[: k + 1]) + 2 * k <= width and any(r[k] for r in rows[1:])]
-    return ["  ".join(pad(r[k], wide[k], right=k > 1) for k in used).rstrip() for r in rows]
+def table(rows: list[list[str]], width: int, lang: str, left: int = 2) -> list[str]:
+    """Rows in columns as wide as what is in them, all behind the first `left` to the right; empty ones are left out.
+
+    Where there is no room, the names in the first column are cut as far as they stay apart, and a line below says
+    which columns are missing.
+    """
+    full = [k for k in range(len(rows[0])) if not k or any(r[k] for r in rows[1:])]
+    wide = {k: max(columns(r[k]) for r in rows) for k in full}
+    rest = [sum(wide[k] + 2 for k in full[1:n]) for n in range(1, len(full) + 1)]
+    names = {r[0] for r in rows}
+    least = min(wide[0], width // 3)
+    while least < min(wide[0], width) and len({shorter(n, least) for n in names}) < len(names):
+        least += 1
+    shown = max(1, sum(least + r <= width for r in rest))
+    wide[0] = min(wide[0], width - rest[shown - 1])
+    out = ["  ".join(pad(shorter(r[k], wide[k]), wide[k], right=k >= left) for k in full[:shown]).rstrip()
+           for r in rows]
+    missing = [rows[0][k] for k in full[shown:]]
+    if missing:
+        key = "in a wider window one" if len(missing) == 1 else "in a wider window"
+        out += wrap(say(lang, key, n=len(missing), list=say(lang, "comma").join(missing)), width, columns)
+    return out
+
+
+def shorter(name: str, limit: int) -> str:
+    """A name that is too wide without its middle: what tells names apart is mostly at an end."""
+    if columns(name) <= limit:
+        return name
+    head, tail = clip(name, (limit + 1) // 2, columns), ""
+    for char in reversed(name):
+        if columns(head + char + tail) > limit:
+            break
+        tail = char + tail
+    return head + tail

@@ -47,10 +47,9 @@ def draw(many: Multiples, *, lang: str = "en", width: float = 720, top: int = 12
     for k, row in enumerate(rows):
         nodes.append(line(clip(_row_name(many, k), label / 12), sheet.margin, y + 16, 12, "soft tab"))
         tall = 0.0
-        for x, cell in zip(places, row, strict=True):
+        for x, name, cell in zip(places, many.columns, row, strict=True):
             made, down = _cell(cell, scales, sheet, x, y, wide)
-            nodes.append(el("g", *made, data_tile=visible(f"{_row_name(many, k)} {cell.method}", 120)
-                            if isinstance(cell, Explanation) and story.painted(cell) is not None else None))
+            nodes.append(el("g", *made, **_tile(cell, scales, f"{_row_name(many, k)} · {_column_name(name, lang)}")))
             tall = max(tall, down - y)
         y += tall + 16
     if len(many.cells) > top:
@@ -83,6 +82,14 @@ def _scales(many: Multiples) -> dict[tuple[str, str], Scale]:
         grid = story.painted(e)
         by.setdefault(_unit(e), []).append((grid if grid is not None else e.numpy().astype(float)).ravel())
     return {k: scale_of(np.concatenate(v)) for k, v in by.items()}
+
+
+def _tile(cell: Cell, scales: dict[tuple[str, str], Scale], name: str) -> dict[str, str]:
+    """What a script that lays a cell over another needs: its name, and which scale its colours have."""
+    if not isinstance(cell, Explanation) or story.painted(cell) is None:
+        return {}
+    return {"data_tile": name, "data_scale": str(list(scales).index(_unit(cell))),
+            "data_limit": f"{scales[_unit(cell)].limit:.6g}"}
 
 
 def _column_name(name: str, lang: str) -> str:
@@ -165,7 +172,8 @@ def _spoken(many: Multiples, lang: str) -> list[str]:
 def text(many: Multiples, *, lang: str = "en", width: int = 80) -> str:
     """A line for each explanation: its row, its column, its sign and what moved the score most."""
     signs, out = {"pass": "✓", "warn": "!", "fail": "✗"}, [*wrap(_question(many, lang), width, columns), ""]
-    label = max(columns(_row_name(many, k)) for k in range(len(many.cells)))
+    label = min(max(columns(_row_name(many, k)) for k in range(len(many.cells))), max(width // 4, 8))
+    gap = " " * (label + 2)
     for k, row in enumerate(many.cells):
         for name, cell in zip(many.columns, row, strict=True):
             if cell is None:
@@ -176,7 +184,7 @@ def text(many: Multiples, *, lang: str = "en", width: int = 80) -> str:
                 found = story.strongest(cell, 3, lang)
                 told = f"{signs[cell.verdict.status]} {visible(cell.target, 60)} {signed(cell.score)}: " + str(
                     story.listed(found, lang, story.unsigned(cell)))
-            lead = f"{pad(_row_name(many, k), label)}  {_column_name(name, lang)}"
-            first, *more = wrap(f"{lead}  {told}", width, columns)
-            out += [first, *(" " * (label + 2) + m for m in more)]
+            first, *more = wrap(f"{_column_name(name, lang)}  {told}", width - len(gap), columns)
+            row_name = pad(clip(_row_name(many, k), label, columns), label)
+            out += [f"{row_name}  {first}", *(gap + m for m in more)]
     return "\n".join(out) + "\n"

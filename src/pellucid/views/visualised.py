@@ -10,7 +10,6 @@ from pellucid.views.png import data_uri, fit
 from pellucid.views.svg import Element, Markup, el
 from pellucid.views.words import say
 from pellucid.views.writing import columns, number, wrap
-from pellucid.words.errors import OptionError
 from pellucid.words.visualised import Visualised
 
 SIDE = 320.0
@@ -68,8 +67,6 @@ def _controls(seen: Visualised, lang: str) -> str:
 
 def text(seen: Visualised, *, lang: str = "en", width: int = 80) -> str:
     """The same for a terminal."""
-    if not 24 <= width <= 1000:
-        raise OptionError("option.width", f"width={width}", "24 to 1000 characters", "choose a width in between")
     told = [f"{say(lang, 'excites', target=seen.target)}  {_reached(seen, lang)}", _controls(seen, lang),
             say(lang, "excited means"), *(story.remark(f, lang) for f in seen.findings)]
     return "\n".join(t for some in told for t in wrap(some, width, columns)) + "\n"
