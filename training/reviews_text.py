@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import random
 import re
+from functools import cache
 
 from reviews_words import ADJECTIVES, DONE, HOW_MUCH, NOUNS, PEOPLE, PLACES, THINGS_DO, TIMES, TO_DO, VERBS
 
@@ -191,6 +192,12 @@ def clauses_for(block: str, label: int) -> list[str]:
             if kind not in ("bad", "good") or kind == wanted]
 
 
+@cache
+def weight(template: str) -> float:
+    """How often a template is taken."""
+    return TURNED if TURNS.search(template) else 1.0
+
+
 class Writer:
     """Writes sentences of one language, from the training or the held-out templates; `short` is one clause each."""
 
@@ -206,7 +213,7 @@ class Writer:
 
     def chosen(self, templates: list[str]) -> str:
         """A template; those that turn a polarity round (negation, contrast) are the rarer ones, as in life."""
-        return self.rng.choices(templates, [TURNED if TURNS.search(t) else 1.0 for t in templates])[0]
+        return self.rng.choices(templates, [weight(t) for t in templates])[0]
 
     def one(self, words: str) -> str:
         return self.rng.choice(words.split(","))

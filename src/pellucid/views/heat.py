@@ -53,10 +53,18 @@ def coarse(e: Explanation, grid: Array) -> bool:
 
 
 def smooth(grid: Array) -> Array:
-    """Bilinear interpolation of the values themselves, before they become colours."""
+    """Bilinear interpolation of the values themselves, before they become colours.
+
+    A cell whose value is not finite gives its neighbours nothing, and stays without a value as far as it reaches.
+    """
     scale = max(1.0, FINE / max(grid.shape))
     down, across = (between(n, round(n * scale)) for n in grid.shape)
-    return down @ np.nan_to_num(grid) @ across.T
+    finite = np.isfinite(grid)
+    drawn = down @ story.known(grid) @ across.T
+    if finite.all():
+        return drawn
+    share = down @ finite @ across.T
+    return np.divide(drawn, share, where=share >= 0.5, out=np.full(drawn.shape, np.nan))
 
 
 def between(n: int, m: int) -> Array:
@@ -172,7 +180,7 @@ LEVELS = (0.25, 0.5, 0.75)
 def contours(grid: Array, limit: float, x: float, y: float, width: float, height: float) -> list[Element]:
     """Lines around what lies beyond a level, along the edges of values: dashed where it is below zero."""
     nodes, (rows, columns) = list[Element](), grid.shape
-    values = np.nan_to_num(grid)
+    values = story.known(grid)
     for share in LEVELS:
         for side, kind in ((1, "contour"), (-1, "contour below")):
             inside = np.pad(values * side >= share * limit, 1)
@@ -224,9 +232,10 @@ def text(e: Explanation, width: int, lang: str) -> list[str]:
         return [t for s in said for t in wrap(s, width, columns)]
     across = max(8, min(32, width - 4))
     down = max(2, min(32, round(across / 2 * grid.shape[0] / max(grid.shape[1], 1))))
-    rows = torch.from_numpy(np.nan_to_num(grid))[None, None]
-    # pooled where the map is finer than the characters, repeated where it is coarser
-    pooled = F.adaptive_avg_pool2d(rows, (down, across))[0, 0].numpy()
+    rows = torch.from_numpy(np.stack([story.known(grid), np.isfinite(grid).astype(float)]))[None]
+    # pooled where the map is finer than the characters, repeated where it is coarser; of known values alone
+    sums, share = F.adaptive_avg_pool2d(rows, (down, across))[0].numpy()
+    pooled = np.divide(sums, share, where=share > 0, out=np.zeros(sums.shape))
     limit = float(np.abs(pooled).max()) or 1.0
     drawn = ["".join(SHADES[1 if v > 0 else -1][min(4, int(np.ceil(abs(v) / limit * 4 - 0.5)))] for v in row)
              for row in pooled]
@@ -237,4 +246,5 @@ def text(e: Explanation, width: int, lang: str) -> list[str]:
     frame = ["┌" + "─" * across + "┐", *("│" + r + "│" for r in drawn), "└" + "─" * across + "┘"]
     told = number if story.unsigned(e) else signed
     parts = [f"{told(p.value):>9}  {p.name}" for p in story.strongest(e, 4, lang)]
-    return [*frame, *wrap(legend, width, columns), "", say(lang, "ninths"), *parts]
+    blank = wrap(say(lang, "not finite", n=missing(e)), width, columns) if missing(e) else []
+    return [*frame, *wrap(legend, width, columns), *blank, "", say(lang, "ninths"), *parts]

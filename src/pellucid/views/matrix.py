@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -42,14 +43,20 @@ def cells(values: Array, limit: float, x: float, y: float, wide: float, tall: fl
 def labelled(values: Array, limit: float, rows: Sequence[str], columns: Sequence[str], x: float, y: float,
              label: float, wide: float, tall: float, *, told: Callable[[float], str] = two,
              says: Callable[[int, int], str] | None = None) -> tuple[list[Element], float]:
-    """Cells with a name before each row (`label` wide) and a number or name above each column; also the y below."""
+    """Cells with a name before each row (`label` wide) and a number or name above each column; also the y below.
+
+    Where `says` is not given, a script says the names of a cell's row and, in a table of the same things down and
+    across, of its column.
+    """
     nodes = [line(clip(name, wide / 12), x + label + (c + 0.5) * wide, y + 11, 11, "soft tab", text_anchor="middle")
              for c, name in enumerate(columns)]
     y += 18
     for r, name in enumerate(rows):
         nodes.append(line(clip(name, label / 13.5), x, y + r * tall + tall / 2 + 4.5, 12.5))
     nodes += cells(values, limit, x + label, y, wide, tall, told=told, says=says)
-    return [el("g", *nodes, data_matrix=compact([float(v) for v in values.ravel()]))], y + len(values) * tall + 6
+    names = None if says else json.dumps([*rows], ensure_ascii=False)
+    return [el("g", *nodes, data_matrix=compact([float(v) for v in values.ravel()]), data_rows=names)], (
+        y + len(values) * tall + 6)
 
 
 def percent(value: float) -> str:

@@ -49,7 +49,7 @@ def draw(many: Multiples, *, lang: str = "en", width: float = 720, top: int = 12
         tall = 0.0
         for x, name, cell in zip(places, many.columns, row, strict=True):
             made, down = _cell(cell, scales, sheet, x, y, wide)
-            nodes.append(el("g", *made, **_tile(cell, scales, f"{_row_name(many, k)} · {_column_name(name, lang)}")))
+            nodes.append(el("g", *made, **_tile(cell, scales, f"{_row_name(many, k)} · ", name, lang)))
             tall = max(tall, down - y)
         y += tall + 16
     if len(many.cells) > top:
@@ -84,11 +84,11 @@ def _scales(many: Multiples) -> dict[tuple[str, str], Scale]:
     return {k: scale_of(np.concatenate(v)) for k, v in by.items()}
 
 
-def _tile(cell: Cell, scales: dict[tuple[str, str], Scale], name: str) -> dict[str, str]:
+def _tile(cell: Cell, scales: dict[tuple[str, str], Scale], row: str, column: str, lang: str) -> dict[str, str]:
     """What a script that lays a cell over another needs: its name, and which scale its colours have."""
     if not isinstance(cell, Explanation) or story.painted(cell) is None:
         return {}
-    return {"data_tile": name, "data_scale": str(list(scales).index(_unit(cell))),
+    return {"data_tile": row + _column_name(column or cell.method, lang), "data_scale": str(list(scales).index(_unit(cell))),
             "data_limit": f"{scales[_unit(cell)].limit:.6g}"}
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "live"
-PARTS = ("words.js", "fonts.js", "fields.js", "lens.js", "live.js")
+PARTS = ("words.js", "fonts.js", "fields.js", "lens.js", "chosen.js", "live.js", "page.js")
 
 
 @cache

@@ -66,8 +66,13 @@ def painted(e: Explanation, share: bool = False) -> np.ndarray | None:
     if values.ndim == 2 and f.kind == "image":
         return values
     if values.ndim == 3 and f.kind in ("units", "image"):
-        return np.nan_to_num(values).sum(0)
+        return np.where(np.isfinite(values).any(0), known(values).sum(0), np.nan)
     return None
+
+
+def known(values: np.ndarray) -> np.ndarray:
+    """The values with zero in place of what is not finite: what is not known adds nothing to a sum."""
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def ninths(e: Explanation, lang: str = "en") -> list[Item]:
@@ -77,7 +82,7 @@ def ninths(e: Explanation, lang: str = "en") -> list[Item]:
         return []
     rows, across = (np.minimum(np.arange(n) * 3 // max(n, 1), 2) for n in grid.shape)
     sums = np.zeros(9)
-    np.add.at(sums, rows[:, None] * 3 + across[None, :], np.nan_to_num(grid))
+    np.add.at(sums, rows[:, None] * 3 + across[None, :], known(grid))
     made = [Item(say(lang, name), float(v)) for name, v in zip(NINTHS, sums, strict=True)]
     return sorted(made, key=lambda i: -abs(i.value))
 
