@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 from pellucid.printing import fonts
 from pellucid.printing.css import tag
 from pellucid.printing.flattened import SVG, flat
+from pellucid.printing.foreign import faced
 from pellucid.views.writing import wrap
 from pellucid.words.errors import OptionError
 
@@ -85,11 +86,10 @@ def pictured(svg: bytes, height: int = 640) -> bytes:
 
     Nothing in it is run, and no file or address that it names is read.
     """
-    text = svg.decode("utf-8", "replace").replace("sans-serif", fonts.faces()[0])  # typst knows no generic families
     try:
-        return set_(_FOREIGN, {"svg": text, "height": str(height)}, "png", ppi=72)
-    except OptionError as error:
-        if error.code != "printing.failed":
+        return set_(_FOREIGN, {"svg": faced(svg), "height": str(height)}, "png", ppi=72)
+    except (OptionError, ElementTree.ParseError) as error:
+        if isinstance(error, OptionError) and error.code != "printing.failed":
             raise
         raise OptionError("logo.kind", "an SVG that cannot be drawn", "a picture as PNG, JPEG or SVG",
                           "save it as PNG") from error

@@ -23,30 +23,33 @@ FINE = 0.5
 _OPENING = re.compile(r"<svg\b[^>]*>")
 
 
-def sliced(svg: str, across: float, down: float) -> list[tuple[str, float]]:
+def sliced(svg: str, across: float, down: float, first: float | None = None) -> list[tuple[str, float]]:
     """A flat drawing in fonts that are here as drawings that fit a page of so many points, each with its width in
-    points; a unit is 3/4 pt where there is room."""
+    points; a unit is 3/4 pt where there is room. Of the page where it begins, only `first` points down may be left:
+    what would fit there made smaller stays whole."""
     width, height = press.size(ElementTree.fromstring(svg))
     full = min(across, width * 0.75)
+    first = down if first is None else first
     whole = min(full, down * width / max(height, 1.0))
-    if whole >= LEAST * full:
+    if first * width / max(height, 1.0) >= LEAST * full:
         return [(svg, round(whole, 2))]
-    tall = down * width / full
     made, top = list[tuple[str, float]](), 0.0
-    for end in _cuts(svg, width, height, tall):
+    for end in _cuts(svg, width, height, first * width / full, down * width / full):
         made.append((_window(svg, width, top, end), round(full, 2)))
         top = end
     return made
 
 
-def _cuts(svg: str, width: float, height: float, tall: float) -> list[float]:
-    """Where to cut so that no slice is taller than `tall`: above a rule, or in a wide empty band, as low as may be."""
+def _cuts(svg: str, width: float, height: float, tall: float, then: float) -> list[float]:
+    """Where to cut so that the first slice is no taller than `tall` and no other than `then`: above a rule, or in a wide
+    empty band, as low as may be."""
     rows = _rows(svg, width, height)
     ends, top = list[float](), 0.0
     while height - top > tall:
         first, last = int((top + tall * 0.45) * FINE), int((top + tall) * FINE)
         top = _band(rows, first, min(last, len(rows) - 2)) / FINE
         ends.append(top)
+        tall = then
     return [*ends, height]
 
 

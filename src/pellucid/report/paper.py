@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
+from itertools import product, zip_longest
 from typing import Any
+from xml.etree import ElementTree
 
 from pellucid.printing import fonts
 from pellucid.printing.flattened import flat
-from pellucid.printing.press import WRITTEN, pictured, set_, typeset
-from pellucid.printing.slices import sliced
+from pellucid.printing.press import WRITTEN, pictured, set_, size, typeset
+from pellucid.printing.slices import LEAST, sliced
 from pellucid.report.compose import Part, document
 from pellucid.report.document import Block, Document, Entry, Grid, Group, Lines, Logo, Pairs
 from pellucid.version import __version__
@@ -25,10 +28,14 @@ WIDE = 640
 """Units that a drawing is wide; a unit is 3/4 pt, so that its letters are as large as the page's."""
 ROOM = 482.0, 610.0
 """Points of a page that a drawing may fill, across and down."""
+LEFT = 360.0
+"""Points of the first page below which a drawing is rather set on the next."""
+HALF, COLUMN = 320, 228.0
+"""The same of a drawing that stands beside another: units wide, and points across."""
 ACROSS = 10
 """Columns of a table that a page has room for."""
-LONG = 24
-"""Lines from which a part below a drawing may run on to the next page."""
+LONG, WHOLE = 24, 50
+"""Lines from which a part below a drawing, and a row of parts, may run on to the next page."""
 NEUTRAL = "M9 0a9 9 0 1 0 .001 0z"
 
 
@@ -48,13 +55,13 @@ def _source() -> bytes:
 
 def _data(doc: Document) -> dict[str, Any]:
     """Everything the pages say; characters that no font here has stand as their codes, and a line says so."""
-    lang, drawn, absent = doc.lang, list[list[tuple[str, float]]](), dict[str, None]()
-    for entry in doc.entries:
-        svg, missing = typeset(flat(entry.svg), lang, told=False)
-        drawn.append(sliced(svg, *ROOM))
+    lang, drawn, absent = doc.lang, dict[str, list[tuple[str, float]]](), dict[str, None]()
+    for entry, drawing, across, down in _drawings(doc):
+        svg, missing = typeset(flat(drawing), lang, told=False)
+        drawn[entry.id] = sliced(svg, across, ROOM[1], down)
         absent |= dict.fromkeys(missing)
-    pictures = iter(drawn)
-    numbers = iter(range(1, len(drawn) + 1))
+    made = {e.id: _entry(e, f"{n}  " if len(drawn) > 1 else "", drawn[e.id], lang)
+            for n, e in enumerate(doc.entries, 1)}
     data: dict[str, Any] = {
         "title": doc.title, "short": clip(doc.title, 60, columns), "lang": lang, "notes": doc.notes, "lead": doc.lead,
         "made": doc.made, "maker": f"Pellucid {__version__}", "embeds": say(lang, "embeds") if doc.embeds else "",
@@ -62,10 +69,9 @@ def _data(doc: Document) -> dict[str, Any]:
         "labels": {"hurry": say(lang, "in a hurry"), "contents": say(lang, "contents"),
                    "overview": say(lang, "overview")},
         "hurry": [{"id": e.id, "status": e.status or "none", "sentence": e.sentence, "verdict": e.verdict}
-                  for e in doc.entries],
-        "overview": _grid(doc.overview) if doc.overview is not None else None,
-        "parts": [_entry(part, lang, pictures, numbers) if isinstance(part, Entry)
-                  else _group(part, lang, pictures, numbers) for part in doc.parts],
+                  for e in doc.hurry],
+        "tally": doc.tally, "overview": _grid(doc.overview) if doc.overview is not None else None,
+        "parts": [made[p.id] if isinstance(p, Entry) else _group(p, made, lang) for p in doc.parts],
     }
     absent |= dict.fromkeys(fonts.missing("".join(_strings(data))))
     data = _marked(data, list(absent)) if absent else data
@@ -73,30 +79,86 @@ def _data(doc: Document) -> dict[str, Any]:
             "fonts": _faces(lang), "logo": _logo(doc.logo, doc.title)}
 
 
-def _group(group: Group, lang: str, pictures: Any, numbers: Any) -> dict[str, Any]:
-    return {"kind": "group", "title": group.title, "paragraphs": group.paragraphs,
-            "entries": [_entry(e, lang, pictures, numbers) for e in group.entries]}
+def _drawings(doc: Document) -> Iterator[tuple[Entry, str, float, float]]:
+    """Every entry with its drawing and the points that are left for it, across and down where it begins."""
+    for part in doc.parts:
+        for entry in (part,) if isinstance(part, Entry) else part.entries:
+            if isinstance(part, Group) and part.beside:
+                yield entry, entry.item.svg(lang=doc.lang, width=HALF, id=entry.id), COLUMN, ROOM[1]
+            else:
+                begins = len(doc.parts) == 1 and entry is doc.entries[0]
+                yield entry, entry.svg, ROOM[0], _left(doc) if begins else ROOM[1]
 
 
-def _entry(entry: Entry, lang: str, pictures: Any, numbers: Any) -> dict[str, Any]:
-    made = [{"svg": svg, "width": width, "alt": entry.spoken if not i else say(lang, "continued", of=entry.question)}
-            for i, (svg, width) in enumerate(next(pictures))]
-    return {"kind": "entry", "id": entry.id, "heading": f"{next(numbers)}  {entry.label} · {entry.question}",
-            "slices": made, "rows": list(_rows(entry.blocks, lang))}
+def _left(doc: Document) -> float:
+    """Points that the first page has left for the drawing of the only part, about; a whole page where they are few."""
+    def tall(text: str, letters: int, line: float) -> float:
+        return -(-columns(text) // letters) * line
+
+    told = 75 + tall(doc.title, 34, 28) + sum(9 + tall(text, 90, 15) for text in doc.notes) + tall(doc.lead, 95, 14)
+    told += sum(12 + tall(e.sentence, 80, 15) + tall(e.verdict, 95, 13) for e in doc.hurry)
+    if isinstance(doc.parts[0], Group):
+        told += 50 + sum(9 + tall(text, 95, 14) for text in doc.parts[0].paragraphs)
+    left = 715 - told - 30 * doc.embeds - 45 * (doc.logo is not None)
+    return min(left, ROOM[1]) if left > LEFT else ROOM[1]
+
+
+def _group(group: Group, made: Mapping[str, dict[str, Any]], lang: str) -> dict[str, Any]:
+    """A part with its entries, by twos where they stand side by side."""
+    told = {"kind": "group", "title": group.title, "paragraphs": group.paragraphs, "beside": group.beside}
+    if not group.beside:
+        return {**told, "entries": [made[e.id] for e in group.entries]}
+    rows = list[dict[str, Any]]()
+    for at in range(0, len(group.entries), 2):
+        one, other = group.entries[at], group.entries[at + 1] if at + 1 < len(group.entries) else None
+        aside = [] if other else [b for b in one.blocks if not b.record and not _broad(b)]
+        below = _compared(one, other, lang) if other else _rows([b for b in one.blocks if b not in aside], lang)
+        rows.append({"entries": [made[e.id] for e in (one, other) if e], "rows": list(below),
+                     "aside": [_block(b, lang) for b in aside]})
+    return {**told, "entries": rows}
+
+
+def _compared(one: Entry, other: Entry, lang: str) -> Iterable[dict[str, Any]]:
+    """The blocks of two entries, those of the same title beside each other; broad tables alone, each with its entry."""
+    sides = [{title: [b for b in e.blocks if b.title == title] for title in dict.fromkeys(b.title for b in e.blocks)}
+             for e in (one, other)]
+    for title in sides[0] | sides[1]:
+        for pair in zip_longest(*(side.get(title, []) for side in sides)):
+            if any(block is not None and _broad(block) for block in pair):
+                for entry, block in zip((one, other), pair, strict=True):
+                    if block is not None:
+                        name = entry.name or entry.question
+                        named = block.title if block.title in name else f"{block.title} · {name}"
+                        yield {"kind": "wide", "block": {**_block(block, lang), "title": named}}
+            else:
+                tall = max(_tall(block) for block in pair if block is not None)
+                yield {"kind": "beside", "whole": tall < WHOLE,
+                       "sides": [[] if block is None else [_block(block, lang)] for block in pair]}
+
+
+def _entry(entry: Entry, number: str, drawn: Sequence[tuple[str, float]], lang: str) -> dict[str, Any]:
+    full = size(ElementTree.fromstring(drawn[0][0]))[0] * 0.75
+    made = [{"svg": svg, "width": width, "least": LEAST * min(ROOM[0], full),
+             "alt": entry.spoken if not i else say(lang, "continued", of=entry.question)}
+            for i, (svg, width) in enumerate(drawn)]
+    heading = f"{number}{entry.label} · {entry.name or entry.question}"
+    return {"kind": "entry", "id": entry.id, "heading": heading, "slices": made,
+            "rows": list(_rows(entry.blocks, lang))}
 
 
 def _rows(blocks: Sequence[Block], lang: str) -> Iterable[dict[str, Any]]:
-    """Blocks in two columns, those with broad tables alone across both."""
+    """Blocks in two columns, those kept for the record below the others, those with broad tables alone across both."""
     waiting = list[Block]()
     for block in [*blocks, None]:
-        if block is not None and not _broad(block):
-            waiting.append(block)
-            continue
-        if waiting:
-            yield {"kind": "beside", "sides": [[_block(b, lang) for b in side] for side in _halves(waiting)]}
+        if waiting and (block is None or _broad(block) or block.record is not waiting[-1].record):
+            sides = _halves(waiting)
+            yield {"kind": "beside", "whole": max(sum(_tall(b) for b in side) for side in sides) < WHOLE,
+                   "sides": [[_block(b, lang) for b in side] for side in sides]}
             waiting = []
-        if block is not None:
+        if block is not None and _broad(block):
             yield {"kind": "wide", "block": _block(block, lang)}
+        elif block is not None:
+            waiting.append(block)
 
 
 def _broad(block: Block) -> bool:
@@ -104,10 +166,16 @@ def _broad(block: Block) -> bool:
 
 
 def _halves(blocks: Sequence[Block]) -> tuple[Sequence[Block], Sequence[Block]]:
-    """Cut where both columns come out about as tall."""
-    tall = [_tall(b) for b in blocks]
-    at = min(range(1, len(blocks) + 1), key=lambda k: max(sum(tall[:k]), sum(tall[k:])))
-    return blocks[:at], blocks[at:]
+    """Two columns about as tall as each other: each in order, the first block in the first."""
+    def cost(right: Sequence[bool]) -> tuple[float, int]:
+        tall = [sum(_tall(b) for b, k in zip(blocks, right, strict=True) if k is side) for side in (False, True)]
+        return max(tall), sum(k and not later for at, k in enumerate(right) for later in right[at:])
+
+    free = min(len(blocks) - 1, 9)  # of more blocks, the last ones stand in the second column
+    right = min(((False, *some, *[True] * (len(blocks) - 1 - free)) for some in product((False, True), repeat=free)),
+                key=cost)
+    left, other = ([b for b, k in zip(blocks, right, strict=True) if k is side] for side in (False, True))
+    return left, other
 
 
 def _tall(block: Block) -> float:
@@ -141,11 +209,13 @@ def _block(block: Block, lang: str) -> dict[str, Any]:
 
 def _narrowed(grid: Grid) -> Grid:
     """As many columns as a page has room for."""
-    return Grid(grid.heads[:ACROSS], tuple(row[:ACROSS] for row in grid.rows), grid.rest[:ACROSS], grid.numbers)
+    return replace(grid, heads=grid.heads[:ACROSS], rows=tuple(row[:ACROSS] for row in grid.rows),
+                   rest=grid.rest[:ACROSS])
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
-    return {"kind": "grid", "heads": grid.heads, "rows": grid.rows, "rest": grid.rest, "numbers": grid.numbers}
+    right = [k >= grid.numbers and k not in grid.words for k in range(len(grid.heads))]
+    return {"kind": "grid", "heads": grid.heads, "rows": grid.rows, "rest": grid.rest, "right": right}
 
 
 def _signs(lang: str) -> dict[str, dict[str, str]]:

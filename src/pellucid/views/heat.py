@@ -55,7 +55,7 @@ def coarse(e: Explanation, grid: Array) -> bool:
 def smooth(grid: Array) -> Array:
     """Bilinear interpolation of the values themselves, before they become colours.
 
-    A cell whose value is not finite gives its neighbours nothing, and stays without a value as far as it reaches.
+    A cell whose value is not finite gives its neighbours nothing, and has no value all over.
     """
     scale = max(1.0, FINE / max(grid.shape))
     down, across = (between(n, round(n * scale)) for n in grid.shape)
@@ -63,8 +63,8 @@ def smooth(grid: Array) -> Array:
     drawn = down @ story.known(grid) @ across.T
     if finite.all():
         return drawn
-    share = down @ finite @ across.T
-    return np.divide(drawn, share, where=share >= 0.5, out=np.full(drawn.shape, np.nan))
+    nearest = finite[np.ix_(down.argmax(1), across.argmax(1))]
+    return np.divide(drawn, down @ finite @ across.T, where=nearest, out=np.full(drawn.shape, np.nan))
 
 
 def between(n: int, m: int) -> Array:

@@ -88,8 +88,8 @@ def _tile(cell: Cell, scales: dict[tuple[str, str], Scale], row: str, column: st
     """What a script that lays a cell over another needs: its name, and which scale its colours have."""
     if not isinstance(cell, Explanation) or story.painted(cell) is None:
         return {}
-    return {"data_tile": row + _column_name(column or cell.method, lang), "data_scale": str(list(scales).index(_unit(cell))),
-            "data_limit": f"{scales[_unit(cell)].limit:.6g}"}
+    return {"data_tile": row + _column_name(column or cell.method, lang),
+            "data_scale": str(list(scales).index(_unit(cell))), "data_limit": f"{scales[_unit(cell)].limit:.6g}"}
 
 
 def _column_name(name: str, lang: str) -> str:

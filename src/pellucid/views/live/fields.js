@@ -210,11 +210,11 @@ function regions(box, index, value, count) {
       const c = Math.floor((x - box.x) / wide), r = Math.floor((y - box.y) / tall);
       return c >= 0 && r >= 0 && c < width && r < height ? number(r * width + c) : -1;
     },
-    next(at, dx, dy) { // the nearest region that has a place that way
+    next(at, dx, dy) { // the region that has the nearest part that way
       const [x, y] = spot(at);
       let best = at, least = Infinity;
-      for (const k of there) {
-        const [a, b] = spot(k), along = (a - x) * dx + (b - y) * dy, aside = Math.abs((a - x) * dy) + Math.abs((b - y) * dx);
+      for (const k of there) for (const part of k === at ? [] : placed[k]) {
+        const [a, b] = middle(part), along = (a - x) * dx + (b - y) * dy, aside = Math.abs((a - x) * dy) + Math.abs((b - y) * dx);
         if (along > 1e-6 && along + 2 * aside < least) [best, least] = [k, along + 2 * aside];
       }
       return best;

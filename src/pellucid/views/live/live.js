@@ -233,8 +233,10 @@ class Live {
     const x = within((f.x - view.x) * scale, 0, box.width), y = within((f.y - view.y) * scale, 0, box.height);
     lies(this.surface, left + x, top + y, within((f.x + f.w - view.x) * scale, 0, box.width) - x,
       within((f.y + f.h - view.y) * scale, 0, box.height) - y);
-    const bar = strip.getBoundingClientRect(), row = this.told.getBoundingClientRect().bottom - bar.top + 10;
-    strip.style.bottom = `${Math.min(0, row - bar.height)}px`; // the line that tells stays in sight, not all of the strip
+    const bar = strip.getBoundingClientRect(), end = this.told.getBoundingClientRect().bottom;
+    const line = [...strip.children].map((one) => one.getBoundingClientRect()).filter((b) => b.top < end);
+    const low = Math.max(...line.map((b) => b.bottom)), row = (low + 11 > bar.bottom ? bar.bottom : low + 5) - bar.top;
+    strip.style.bottom = `${row - bar.height}px`; // the line that tells stays in sight, not all of the strip
     this.spot.style.scrollMargin = `12px 0 ${row + 8}px`;
     if (back) this.adopt();
   }
