@@ -49,7 +49,7 @@ def draw(heads: Heads, *, lang: str = "en", width: float = 720, theme: str = "au
         "svg", el("title", say(lang, "heads", model=heads.model), id=f"{prefix}-t"),
         el("desc", told, id=f"{prefix}-d"), sheet_style(prefix, theme),
         el("rect", x=0.5, y=0.5, width=sheet.width - 1, height=height - 1, rx=12, class_="ground"), *nodes,
-        xmlns="http://www.w3.org/2000/svg", id=prefix, role="img", lang=lang,
+        xmlns="http://www.w3.org/2000/svg", id=prefix, role="img", lang=lang, data_kind="heads",
         aria_labelledby=f"{prefix}-t {prefix}-d", width=sheet.width, height=height,
         viewBox=f"0 0 {sheet.width:g} {height}").markup()
 

@@ -8,7 +8,7 @@ from pellucid.views import attention
 from pellucid.views.findings import found
 from pellucid.views.findings import text as findings_text
 from pellucid.views.frame import THEMES, Sheet, line, lines, sheet_style
-from pellucid.views.grid import Tile, scale_bar, strip, tiles
+from pellucid.views.grid import Tile, averaged, scale_bar, strip, tiles
 from pellucid.views.heat import Array, panel, picture_of
 from pellucid.views.png import data_uri, fit
 from pellucid.views.svg import Element, Markup, el
@@ -94,7 +94,9 @@ def _layer(seen: Seen, sheet: Sheet, y: float, example: int, prefix: str) -> tup
         made, y = strip(row, limit, x, y + 2, sheet.inner, sheet.say("units", n=len(row)), group=visible(seen.name, 80))
     else:
         made, y = tiles(some, limit, x, y + 2, sheet.inner, group=visible(seen.name, 80))
-    return [*nodes, *made, *scale_bar(limit, x, y - 4, 150, prefix, least=0.0 if seen.scale[0] >= 0 else None)], y + 24
+    nodes += [*made, *scale_bar(limit, x, y - 4, 150, prefix, least=0.0 if seen.scale[0] >= 0 else None)]
+    noted, y = averaged(some[0].values, sheet, x, y + 24)
+    return [*nodes, *noted], y
 
 
 def _inputs(look: Look, lang: str) -> str:

@@ -180,7 +180,7 @@ def _maps(training: Training, sheet: Sheet, y: float) -> tuple[list[Element], fl
     y += 10
     for k in range(min(3, len(seen[-1].explained.maps))):
         some = [Tile(_grid(r, k), sheet.say("at step", n=r.step)) for r in seen]
-        limit = max(float(np.abs(t.values).max()) for t in some) or 1.0
+        limit = max(float(np.abs(np.nan_to_num(t.values, posinf=0, neginf=0)).max()) for t in some) or 1.0
         made, y = tiles(some, limit, sheet.margin, y, sheet.inner)
         nodes += [*made, *scale_bar(limit, sheet.margin, y - 4, 150, f"{sheet.id}-m{k}")]
         y += 30
