@@ -51,6 +51,14 @@ def opened(item: Any, visit: Any, tmp_path: Path, **options: Any) -> Any:
     return seen
 
 
+def scripted(tmp_path: Path, body: str, last: str) -> str:
+    """The address of a page that runs the script and then something of its own."""
+    script, place = re.sub(r"^export .*$", "", module(), flags=re.MULTILINE), tmp_path / "scripted.html"
+    place.write_text("<!doctype html><html lang=en><meta charset=utf-8><title>x</title>"
+                     f"<body>{body}<script type=module>{script};{last}</script>", "utf-8")
+    return place.as_uri()
+
+
 def said(seen: Any) -> str:
     return seen.page.locator(".pellucid-live:visible output").inner_text()
 
@@ -149,7 +157,6 @@ def test_the_cursor_and_what_is_told_stay_in_sight(phone: bool, made: dict[str, 
         sight = seen.page.evaluate(SIGHT)
         assert 0 <= sight["told"][0] < sight["told"][1] <= sight["window"]
         assert 0 <= sight["cursor"][0] < sight["cursor"][1] <= sight["told"][0]
-    seen.page.keyboard.press("Tab")  # the buttons are met with the strip in full
     seen.page.locator(".facts").first.evaluate("e => e.scrollIntoView({block: 'end'})")
     seen.page.wait_for_timeout(50)
     drawn, strip = (seen.page.locator(s).first.bounding_box() for s in ("svg[data-kind]:visible", ".strip:visible"))
@@ -185,13 +192,9 @@ def test_the_view_follows_the_keyboard(made: dict[str, Any], visit: Any, tmp_pat
 
 
 def test_a_drawing_without_values_to_point_at_moves_as_well(visit: Any, tmp_path: Path) -> None:
-    place = tmp_path / "plain.html"
     svg = ('<svg xmlns="http://www.w3.org/2000/svg" id="p" lang="en" data-kind="plain" width="400" height="300" '
            'viewBox="0 0 400 300"><title>Plain</title><circle cx="200" cy="150" r="90"/></svg>')
-    script = re.sub(r"^export .*$", "", module(), flags=re.MULTILINE)
-    place.write_text(f"<!doctype html><html lang=en><title>x</title><body>{svg}<script type=module>{script};"
-                     "enhance(document)</script>", "utf-8")
-    seen = visit(place.as_uri())
+    seen = visit(scripted(tmp_path, svg, "enhance(document)"))
     move = seen.page.get_by_role("button", name="Drag to move")
     move.focus()
     seen.page.keyboard.press("ArrowRight")
@@ -246,13 +249,9 @@ def test_paper_shows_the_whole_drawing_whatever_is_set(made: dict[str, Any], vis
 
 def widget(svg: str, visit: Any, tmp_path: Path) -> Any:
     """The drawing as a notebook's widget; what Python is told is in `told`."""
-    place, script = tmp_path / "widget.html", re.sub(r"^export .*$", "", module(), flags=re.MULTILINE)
-    place.write_text(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>x</title><div id=a style='width:760px'></div>"
-        f"<script type=module>{script};window.told = []; const svg = {json.dumps(svg)};"
-        "render({model: {get: () => svg, set: (_, v) => window.told.push(v), save_changes() {}, on() {}},"
-        "el: document.getElementById('a')})</script>", "utf-8")
-    seen = visit(place.as_uri())
+    seen = visit(scripted(tmp_path, "<div id=a style='width:760px'></div>", f"""
+      window.told = []; const svg = {json.dumps(svg)}, el = document.getElementById("a");
+      render({{model: {{get: () => svg, set: (_, v) => told.push(v), save_changes() {{}}, on() {{}}}}, el}});"""))
     seen.page.wait_for_selector(".pellucid-live")
     return seen
 
@@ -276,12 +275,11 @@ def test_python_is_told_once_a_choice_is_made(made: dict[str, Any], visit: Any, 
     assert seen.page.evaluate("told.length") == 3
     seen.page.keyboard.press("ArrowRight")
     assert seen.page.evaluate("told.length") == 3
-    for n, key in enumerate(("Enter", "Space"), 4):
+    for column, key in enumerate(("Enter", "Space"), 10):
         seen.page.keyboard.press(key)
-        assert seen.page.evaluate("told.at(-1)") == [9 * columns + 10 + (n - 4)]
-        assert said(seen).startswith(f"row 10, column {11 + (n - 4)}: ")
+        assert seen.page.evaluate("told.at(-1)") == [9 * columns + column]
+        assert said(seen).startswith(f"row 10, column {column + 1}: ")
         seen.page.keyboard.press("ArrowRight")
-        seen.page.evaluate(f"told.length = {n}")
     seen.quiet()
 
 
@@ -311,16 +309,11 @@ def test_a_large_selection_is_seen_whole(made: dict[str, Any], visit: Any, tmp_p
     chosen = seen.page.locator(".marks .chosen")
     assert chosen.count() == 1
     assert chosen.get_attribute("d").count("M") == 1
-    around = chosen.bounding_box()
-    assert [around[k] for k in ("x", "y", "width", "height")] == pytest.approx(
-        [box[k] for k in ("x", "y", "width", "height")], abs=2)
+    assert list(chosen.bounding_box().values()) == pytest.approx(list(box.values()), abs=2)
 
 
 def test_the_edge_of_a_selection_leaves_out_what_two_boxes_share(visit: Any, tmp_path: Path) -> None:
-    place, script = tmp_path / "edge.html", re.sub(r"^export .*$", "", module(), flags=re.MULTILINE)
-    place.write_text(f"<!doctype html><html lang=en><title>x</title><script type=module>{script};"
-                     "window.edged = edged; window.merged = merged</script>", "utf-8")
-    page = visit(place.as_uri()).page
+    page = visit(scripted(tmp_path, "", "window.edged = edged; window.merged = merged")).page
     # a square on a wide box: the line between them is inside
     found = page.evaluate("edged([{x: 0, y: 0, w: 1, h: 1}, {x: 0, y: 1, w: 3, h: 1}])")
     length = sum(abs(float(b) - float(a)) for a, b in re.findall(r"M(\S+) \S+H([\d.]+)", found))
@@ -342,8 +335,7 @@ def test_an_error_that_is_not_known_is_said_to_be_so(lang: str, words: str, made
     assert said(seen).endswith(words)
     seen.page.keyboard.press("Shift+ArrowDown")
     assert said(seen).endswith(words)
-    assert "–" not in said(seen)
-    assert str(2) in said(seen)
+    assert "2" in said(seen).split(" ")[0 if lang == "en" else 1]
 
 
 def test_what_is_hidden_is_hidden_whole_below_what_is_said(made: dict[str, Any], visit: Any, tmp_path: Path) -> None:
@@ -371,8 +363,8 @@ def test_what_is_hidden_is_hidden_whole_below_what_is_said(made: dict[str, Any],
     after = under.evaluate_all(numbers)
     assert 0 < len(after) < len(before)
     assert after == [t for t in before if float(t) >= least]
-    assert all(words.page.locator("text.token").evaluate_all(
-        "ts => ts.map(t => getComputedStyle(t).visibility === 'visible')"))
+    hidden = "ts => ts.filter(t => getComputedStyle(t).visibility !== 'visible').length"
+    assert words.page.locator("text.token").evaluate_all(hidden) == 0
 
 
 def test_each_drawing_has_a_name_of_its_own(made: dict[str, Any], visit: Any, tmp_path: Path) -> None:
@@ -396,8 +388,8 @@ def test_a_selection_outlives_a_window_that_changes(made: dict[str, Any], visit:
     seen.page.keyboard.press("Shift+ArrowDown")
     told = said(seen)
     assert told.startswith("2 selected")
-    for width in (400, 1100):
-        seen.page.set_viewport_size({"width": width, "height": 800})
+    for wide in (400, 1100):
+        seen.page.set_viewport_size({"width": wide, "height": 800})
         seen.page.wait_for_timeout(300)
         assert said(seen) == told
         assert seen.page.locator(".marks:visible .chosen").count() == 1

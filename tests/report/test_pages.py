@@ -62,7 +62,8 @@ NAME = "mean_fractal_dimension"
 
 @pytest.mark.parametrize("filler", range(8))
 def test_chinese_breaks_where_chinese_breaks_and_names_after_their_signs(filler: int) -> None:
-    notes = "文" * filler + f"这个模型的得分主要由特征提高，{NAME}，而其他特征的影响都很小，所以可以忽略不计，{NAME}，" * 6
+    told = f"这个模型的得分主要由特征提高，{NAME}，而其他特征的影响都很小，所以可以忽略不计，{NAME}，"
+    notes = "文" * filler + told * 6
     shown = [line for _, line in lines(sheets(samples.row(), lang="zh", notes=notes)[0])]
     assert not [line for line in shown if line.startswith(("，", "。", "、", "”"))]
     cut = [line for line in shown if re.search("[a-z_]$", line) and "特征" in line]
@@ -103,16 +104,15 @@ def test_a_drawing_that_cannot_stay_on_the_first_page_is_not_made_too_small() ->
 
 
 def test_a_list_of_facts_stays_on_one_page() -> None:
-    item = samples.cam()
-    entry = document([item, samples.row()], widths=(640, 640), lang="en").entries[0]
-    block = next(b for b in entry.blocks if b.title == "Evidence")
-    listed = next(part for part in block.parts if isinstance(part, Pairs))
-    for sheet in sheets([item, samples.row()], lang="en")[1:]:
-        said = "".join(re.sub(r"\s", "", text) for text, _, _ in words(sheet))
-        if "Evidence" in said:
-            assert all(re.sub(r"\s", "", name) in said for name, _ in listed.pairs)
-            return
-    pytest.fail("no evidence")
+    items = [samples.digit(), samples.cam(), samples.patched(), samples.sentence(), samples.row(), samples.layer(),
+             samples.halves(), samples.chinese()]
+    said = ["".join(re.sub(r"\s", "", text) for text, _, _ in words(sheet)) for sheet in sheets(items, lang="en")]
+    listed = [part for entry in document(items, widths=(640, 640), lang="en").entries for block in entry.blocks
+              if block.title == "Evidence" for part in block.parts if isinstance(part, Pairs)]
+    pages = [text for text in said for _ in range(text.count("Evidence"))]
+    assert len(pages) == len(listed)
+    for text, part in zip(pages, listed, strict=True):
+        assert all(re.sub(r"\s", "", name) in text for name, _ in part.pairs)
 
 
 def test_numbers_of_a_table_stand_near_their_names(monkeypatch: pytest.MonkeyPatch) -> None:

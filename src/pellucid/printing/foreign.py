@@ -20,8 +20,8 @@ GENERIC: dict[str, tuple[str, ...]] = {
 """Kinds of faces, which the typesetter does not know, and what stands for them before the faces of every drawing."""
 
 _STYLED = re.compile(r"(font-family\s*:\s*)([^;}]+)", re.IGNORECASE)
-_SHORT = re.compile(r"(font\s*:[^;}]{0,200}?[\d.](?:px|pt|em|rem|ex|mm|cm|in|%)?(?:\s*/\s*[\w.%]+)?\s+)([^\d\s;}][^;}]*)",
-                    re.IGNORECASE)
+_SHORT = re.compile(r"(font\s*:[^;}]{0,200}?[\d.](?:px|pt|em|rem|ex|mm|cm|in|%)?(?:\s*/\s*[\w.%]+)?\s+)"
+                    r"([^\d\s;}][^;}]*)", re.IGNORECASE)
 
 
 def faced(svg: bytes) -> str:

@@ -41,8 +41,8 @@ def sliced(svg: str, across: float, down: float, first: float | None = None) -> 
 
 
 def _cuts(svg: str, width: float, height: float, tall: float, then: float) -> list[float]:
-    """Where to cut so that the first slice is no taller than `tall` and no other than `then`: above a rule, or in a wide
-    empty band, as low as may be."""
+    """Where to cut so that the first slice is no taller than `tall`, the others no taller than `then`: above a rule, or
+    in a wide empty band, as low as may be."""
     rows = _rows(svg, width, height)
     ends, top = list[float](), 0.0
     while height - top > tall:

@@ -28,6 +28,8 @@ class Live {
     this.state = stateOf(svg);
     /** @type {{picked: number[], shapes: Element[]} | null} */
     this.drawn = null;
+    /** @type {{picked: number[], told: [string, string]} | null} */
+    this.summed = null;
     /** @type {[SVGElement, number][] | null} */
     this.parts = null;
     this.news = false;
@@ -354,20 +356,26 @@ class Live {
       shape(d, "cursor")] : []));
   }
 
+  /** The sum of what is selected, and its error. @returns {[string, string]} */
+  sum() {
+    const { field, lang, state: { picked } } = this, n = picked.length;
+    if (!field?.sums) return [said(lang, "selected", { n }), ""];
+    const found = picked.map((at) => field.value(at)).filter((v) => Number.isFinite(v.value));
+    const v = found.length ? found.reduce((sum, one) => sum + one.value, 0) : NaN, halves = found.map((one) => one.half);
+    const b = halves.reduce((/** @type {number} */ sum, half) => sum + (half ?? 0), 0);
+    const a = Math.sqrt(halves.reduce((/** @type {number} */ sum, half) => sum + (half ?? 0) ** 2, 0));
+    const more = halves.includes(null) || b === 0 ? "" : !Number.isFinite(b) ? said(lang, "unsure")
+      : said(lang, "apart", { a: written(a, false), b: written(b, false) });
+    return [said(lang, "sum", { n, v: written(v) }), more];
+  }
+
   /** Says the value under the cursor, or the sum of what is selected. */
   say() {
     const { field, lang, state: { cursor, picked } } = this;
     if (!field) return;
     if (picked.length > 1) {
-      const n = picked.length;
-      if (!field.sums) { this.tell(said(lang, "selected", { n })); return; }
-      const found = picked.map((at) => field.value(at)).filter((v) => Number.isFinite(v.value));
-      const v = found.length ? found.reduce((sum, one) => sum + one.value, 0) : NaN, halves = found.map((one) => one.half);
-      const b = halves.reduce((/** @type {number} */ sum, half) => sum + (half ?? 0), 0);
-      const a = Math.sqrt(halves.reduce((/** @type {number} */ sum, half) => sum + (half ?? 0) ** 2, 0));
-      const more = halves.includes(null) || b === 0 ? "" : !Number.isFinite(b) ? said(lang, "unsure")
-        : said(lang, "apart", { a: written(a, false), b: written(b, false) });
-      this.tell(said(lang, "sum", { n, v: written(v) }), more);
+      if (this.summed?.picked !== picked) this.summed = { picked, told: this.sum() };
+      this.tell(...this.summed.told);
       return;
     }
     if (cursor < 0) { this.tell("", said(lang, "point")); return; }
