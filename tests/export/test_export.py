@@ -242,7 +242,8 @@ def test_no_figure_takes_the_place_of_another_file(records: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize("kind", ["explanation", "evaluation", "comparison", "look", "activity", "heads"])
-def test_a_caption_is_the_drawing_s_question_and_its_verdict(kind: str, records: dict[str, Any], tmp_path: Path) -> None:
+def test_a_caption_is_the_drawing_s_question_and_its_verdict(kind: str, records: dict[str, Any], tmp_path: Path
+                                                              ) -> None:
     item = records[kind]
     told = item.export(tmp_path / "x.tex", lang="en").read_text("utf-8")
     assert escaped(heading(item.svg(lang="en"))[0].rstrip("?.")) in told
@@ -256,9 +257,10 @@ def test_a_caption_is_the_drawing_s_question_and_its_verdict(kind: str, records:
 
 def test_options_that_an_ending_has_no_use_for_are_said(records: dict[str, Any], tmp_path: Path) -> None:
     e = records["map"]
-    for ending, more in ((".csv", {"width": 500}), (".html", {"theme": "dark"}), (".json", {"foo": 1}), (".txt", {"top": 3}),
-                         (".svg", {"scale": 2}), (".svg", {"foo": 1}), (".png", {"opacityy": 1})):
-        assert next(iter(more)) in fails("option.unknown", lambda e=e, n=ending, m=more: e.export(tmp_path / f"x{n}", **m))
+    for ending, more in ((".csv", {"width": 500}), (".html", {"theme": "dark"}), (".json", {"foo": 1}),
+                         (".txt", {"top": 3}), (".svg", {"scale": 2}), (".svg", {"foo": 1}), (".png", {"opacityy": 1})):
+        place = tmp_path / f"x{ending}"
+        assert next(iter(more)) in fails("option.unknown", lambda p=place, m=more: e.export(p, **m))
     fails("option.width", lambda: e.export(tmp_path / "x.svg", width="720"))
     fails("option.width", lambda: e.svg(width=math.nan))
     fails("option.scale", lambda: e.export(tmp_path / "x.png", scale="2"))
