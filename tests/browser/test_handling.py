@@ -168,7 +168,6 @@ def test_the_cursor_and_what_is_told_stay_in_sight(phone: bool, made: dict[str, 
 def test_a_tall_strip_covers_with_its_first_line_alone(made: dict[str, Any], visit: Any, tmp_path: Path) -> None:
     seen = opened(made["compared"], visit, tmp_path, **PHONE)
     seen.page.set_viewport_size({"width": 375, "height": 420})
-    seen.page.evaluate("scrollTo(0, 0)")
     seen.page.wait_for_timeout(50)
     strip = seen.page.locator(".strip").bounding_box()
     assert strip["height"] > 300
