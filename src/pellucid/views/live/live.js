@@ -381,8 +381,10 @@ class Live {
     if (cursor < 0) { this.tell("", said(lang, "point")); return; }
     const { name, value, half } = field.value(cursor);
     if (!Number.isFinite(value)) this.tell(`${name}: ${said(lang, "nothing")}`);
-    else this.tell(`${name}: ${written(value)}`, half === null || half === 0 ? "" : Number.isFinite(half)
-      ? `± ${written(half, false)}` : said(lang, "unsure"));
+    else {
+      const [told, around] = figures(value, half);
+      this.tell(`${name}: ${told}`, half !== null && Number.isNaN(half) ? said(lang, "unsure") : around);
+    }
   }
 
   /** @param {string} strong @param {string} [more] */
