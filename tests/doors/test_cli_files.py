@@ -39,7 +39,7 @@ def test_an_explanation_is_written_in_every_way_and_again_from_its_file(tmp_path
     places, args = outs(tmp_path, STORED)
     assert main(["explain", "demo:recommender", ROWS, "--row", "1", "-m", "saliency", *args]) == 0
     begin(places)
-    assert (tmp_path / "figure.pdf").is_file()
+    assert (tmp_path / "figure-figure.pdf").is_file()
     told = json.loads((tmp_path / "x.json").read_text("utf-8"))
     rows = list(csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text("utf-8"))))
     assert [float(r["value"]) for r in rows] == [r["value"] for r in told["tables"]["values"]["rows"]] == told["values"]
