@@ -11,6 +11,7 @@ from torch import nn
 import pellucid
 from pellucid.views.grid import Tile, shrunk, tiles
 from pellucid.words.errors import OptionError
+from pellucid.words.look import Look
 
 HOSTILE = ("<script>alert(1)</script>", "a\u202eb", "{x}", "&amp;", "'\"><img src=x>")
 
@@ -84,3 +85,11 @@ def test_tiles_share_a_scale_and_large_maps_are_averaged() -> None:
 def test_wrong_options_are_said(wrong: dict[str, int | str]) -> None:
     with pytest.raises(OptionError, match=r"option\.width" if "width" in wrong else r"option\.value"):
         seen("recommender").svg(**wrong)
+
+
+def test_twelve_layers_of_twelve_heads_over_197_tokens_stay_small() -> None:
+    draws = torch.Generator().manual_seed(0)
+    attention = {f"blocks.{k}.attn": torch.rand(12, 197, 197, generator=draws).mul(4).softmax(-1) for k in range(12)}
+    drawn = Look(attentions=(attention,), inputs=1, model="vit").svg(top=12)
+    assert drawn.count("<image") >= 12 * 12
+    assert len(drawn.encode()) < 3_000_000

@@ -35,8 +35,9 @@ def draw(activity: Activity, *, lang: str = "en", width: float = 720, theme: str
     nodes.append(line(say(lang, "looked at", n=activity.inputs), x, y - 2, 13, "soft"))
     made, y = found(activity.findings, sheet, y + 12)
     nodes += made
-    nodes.append(line(say(lang, "strips"), x, y + 6, 12, "soft"))
-    y += 20
+    made, y = lines(say(lang, "strips"), x, y + 6, 12, sheet.inner, "soft")
+    nodes += made
+    y -= 3.4
     for channels in activity.values():
         made, y = _strip(channels, sheet, y)
         nodes += made
