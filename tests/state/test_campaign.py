@@ -62,6 +62,14 @@ def test_the_campaign_knows_everybody_every_kind_of_model_and_every_fault() -> N
             assert on.isolation == "guard"
 
 
+def test_a_trials_number_means_the_same_whatever_was_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = everybody()
+    for which in ("methods", "metrics"):
+        turned = dict(reversed(list(getattr(catalog, which)().items())))
+        monkeypatch.setattr(catalog, which, lambda turned=turned: turned)
+    assert everybody.__wrapped__() == known
+
+
 # --- teeth: what a campaign must find
 
 def bare(model: nn.Module) -> nn.Module:

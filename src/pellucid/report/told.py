@@ -25,7 +25,7 @@ TOP = 10
 SHORT = 60
 """Rows up to which a table that is not the record's first is shown."""
 TALL = 400
-LEAST = 120.0
+BRIEF = 120.0
 """Ems of a drawing's own words that a reader in a hurry is told."""
 
 EVIDENCE = ("rows", "passes", "seconds", "chunk", "dtype", "device", "isolation", "strict", "precision",
@@ -63,7 +63,7 @@ def _answer(question: str, spoken: str, verdict: Verdict | None, lang: str) -> s
     """The question and what the drawing answers, which it says to who does not see it; the verdict stands elsewhere."""
     for line in () if verdict is None else (*lines_of(verdict, lang), *(reason(f, lang)[0] for f in verdict.findings)):
         spoken = spoken.replace(line, "", 1)
-    answer = clip(spoken.strip(" .。;；\n"), LEAST)
+    answer = clip(spoken.strip(" .。;；\n"), BRIEF)
     if not answer:
         return question
     asked = question if question.endswith(("?", "？")) else question + say(lang, "colon").strip()
